@@ -1,10 +1,10 @@
 """Every failure a user can be told about: the class docstring is the message, its fields are the facts.
 
-    LikenessError
-    ├── InvalidInput, NotFound, Conflict, AlreadyFinished
-    ├── PhotoRejected (per photo), ArchiveRejected, NotEnoughPhotos, TooManyPhotos, TooManyFiles
-    ├── InsufficientCredits, ModelNotReady
-    └── ProviderError: ProviderRejected, ProviderUnavailable, MissingFalKey, ResultUnknown
+LikenessError
+├── InvalidInput, NotFound, Conflict, AlreadyFinished
+├── PhotoRejected (per photo), ArchiveRejected, NotEnoughPhotos, TooManyPhotos, TooManyFiles
+├── InsufficientCredits, ModelNotReady
+└── ProviderError: ProviderRejected, ProviderUnavailable, MissingFalKey, ResultUnknown
 """
 
 from enum import StrEnum

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -82,8 +82,8 @@ Message = Mapping[str, Any]
 class Listener(Protocol):
     """One subscription to a topic, bounded: when full, the oldest messages are dropped."""
 
-    async def get(self, timeout: float) -> Message | None:
-        """The next message, or None when `timeout` seconds pass without one."""
+    async def get(self, wait_seconds: float) -> Message | None:
+        """The next message, or None when `wait_seconds` pass without one."""
         ...
 
 
@@ -189,14 +189,6 @@ class Download:
     content_type: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProviderRequest:
-    """One request as the provider's request list shows it."""
-
-    job: ProviderJob
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
 class Provider(Protocol):
     """The image provider (fal.ai, or the sandbox that speaks its protocol)."""
 
@@ -232,8 +224,11 @@ class Provider(Protocol):
         """Ask the provider to stop a job."""
         ...
 
-    async def find(self, endpoint: str, needle: str) -> ProviderJob | None:
-        """Look in the provider's request list for a request whose arguments or webhook contain `needle`."""
+    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+        """Look in the provider's recent requests for those whose arguments or webhook contain one of `needles`.
+
+        The newest comes first. Raises `ProviderUnavailable` when the list cannot be read.
+        """
         ...
 
     async def download(self, url: str, to: Path, *, limit: int) -> Download:

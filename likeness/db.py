@@ -1,0 +1,70 @@
+"""The database: one configuration for SQLite and PostgreSQL, and its migrations."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.context import TortoiseContext
+from tortoise.migrations.api.migrate import migrate as run_migrations
+
+MODEL_MODULES = [
+    "models.user",
+    "models.photo",
+    "models.lora",
+    "models.training",
+    "models.generation",
+    "models.submission",
+    "models.ledger",
+]
+MIGRATION_LOCK = 7_105_931  # any constant: pg_advisory_lock serialises processes that migrate at once
+SQLITE_OPTIONS = "journal_mode=WAL&synchronous=NORMAL&busy_timeout=30000"
+
+
+def tortoise_config(url: str, *, migrating: bool = False) -> dict[str, Any]:
+    """Tortoise's configuration for `sqlite://<path>` or `postgres://...`.
+
+    While migrating, SQLite's foreign keys are off: a rebuilt table would otherwise take its children's rows with it.
+    """
+    if url.startswith("sqlite"):
+        url = f"{url}?{SQLITE_OPTIONS}&foreign_keys={'OFF' if migrating else 'ON'}"
+    else:
+        url = url.replace("postgresql://", "postgres://", 1)
+    return {
+        "connections": {"default": url},
+        "apps": {"models": {"models": MODEL_MODULES, "migrations": "models.migrations"}},
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[TortoiseContext]:
+    """Open the database for this process; every task of it may query until the block ends."""
+    context = await Tortoise.init(config=tortoise_config(url), _enable_global_fallback=True)
+    try:
+        yield context
+    finally:
+        await context.close_connections()
+
+
+async def migrate(url: str) -> None:
+    """Bring the database to the newest schema; safe to run anywhere, any number of times, and by many at once."""
+    if url.startswith("sqlite"):
+        await asyncio.to_thread(Path(url.removeprefix("sqlite://")).parent.mkdir, parents=True, exist_ok=True)
+        await _apply(url)
+        return
+    lock = await asyncpg.connect(url.replace("postgres://", "postgresql://", 1))
+    try:
+        await lock.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        await _apply(url)
+    finally:
+        await lock.close()
+
+
+async def _apply(url: str) -> None:
+    await run_migrations(config=tortoise_config(url, migrating=True))
+    await Tortoise.close_connections()

@@ -1,0 +1,130 @@
+"""Paid calls to the provider: an intent first, then one POST that nothing repeats, then the request id (design 2.4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from models.errors import ProviderError, ProviderUnavailable, SubmitUnknown
+from models.submission import Submission, SubmissionState
+from services.ports import Clock, Provider, ProviderJob
+
+GRACE = timedelta(minutes=10)
+LOOK_AGAIN_SECONDS = 10.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submissions:
+    """Submits at most once per job and attempt, whatever crashes in between."""
+
+    provider: Provider
+    clock: Clock
+    public_url: str | None
+    grace: timedelta = GRACE
+
+    async def submit(
+        self, job: UUID, *, endpoint: str, model: str, arguments: Mapping[str, Any], needle: str, attempt: int = 0
+    ) -> ProviderJob:
+        """The provider's job for this job and attempt: the one accepted before, or a new one from a single POST.
+
+        `needle` is a part of the arguments by which the provider's request list can be searched.
+        Raises `ProviderUnavailable` when it was surely not accepted (call again later) and another `ProviderError`
+        when it never will be, or when nobody knows after the grace time.
+        """
+        row, fresh = await Submission.get_or_create(
+            {
+                "endpoint": endpoint, "model": model, "arguments": dict(arguments), "needle": needle,
+                "created_at": self.clock.now(),
+            },
+            job_id=job,
+            attempt=attempt,
+        )  # fmt: skip
+        if row.state is SubmissionState.REFUSED:
+            fresh = bool(await _change(row, SubmissionState.REFUSED, SubmissionState.INTENDED))
+        if fresh:
+            return await self._post(row)
+        if row.state is SubmissionState.FAILED:
+            raise ProviderError(reason=row.error or "unknown")
+        return accepted_job(row) or await self._recover(row)
+
+    async def _post(self, row: Submission) -> ProviderJob:
+        try:
+            job = await self.provider.submit(row.endpoint, row.arguments, webhook_url=self._webhook(row))
+        except SubmitUnknown as error:
+            _log.warning("submit.unknown", submission=str(row.id), reason=error.message)
+            return await self._recover(row)
+        except ProviderError as error:
+            to = SubmissionState.REFUSED if isinstance(error, ProviderUnavailable) else SubmissionState.FAILED
+            await _change(row, SubmissionState.INTENDED, to, error=error.message)
+            raise
+        await self.adopt(row, job)
+        return job
+
+    async def adopt(self, row: Submission, job: ProviderJob) -> None:
+        """Save the request id of an accepted job."""
+        await _change(
+            row,
+            SubmissionState.INTENDED,
+            SubmissionState.ACCEPTED,
+            request_id=job.request_id,
+            status_url=job.status_url,
+            response_url=job.response_url,
+            cancel_url=job.cancel_url,
+            accepted_at=self.clock.now(),
+        )
+
+    async def _recover(self, row: Submission) -> ProviderJob:
+        """Find a job whose answer was lost, in our rows (a webhook may have told) or the provider's list."""
+        while True:
+            await row.refresh_from_db()
+            if job := accepted_job(row) or await self._find(row):
+                return job
+            if self.clock.now() - row.created_at > self.grace:
+                lost = SubmitUnknown(reason="its answer was lost, and no trace of the job was found.")
+                await _change(row, SubmissionState.INTENDED, SubmissionState.FAILED, error=lost.message)
+                raise lost
+            await self.clock.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _find(self, row: Submission) -> ProviderJob | None:
+        try:
+            candidates = await self.provider.find(row.endpoint, [str(row.id), row.needle])
+        except ProviderError as error:
+            _log.warning("submit.lookup_failed", submission=str(row.id), reason=error.message)
+            return None
+        for job in candidates:
+            if not await Submission.filter(request_id=job.request_id).exists():
+                await self.adopt(row, job)
+                return job
+        return None
+
+    def _webhook(self, row: Submission) -> str | None:
+        return f"{self.public_url}/webhooks/fal?job={row.id}" if self.public_url else None
+
+
+def accepted_job(row: Submission) -> ProviderJob | None:
+    """The provider's job of a row whose request id is known."""
+    if row.request_id is None or row.status_url is None or row.response_url is None or row.cancel_url is None:
+        return None
+    return ProviderJob(
+        request_id=row.request_id,
+        status_url=row.status_url,
+        response_url=row.response_url,
+        cancel_url=row.cancel_url,
+    )
+
+
+async def close(job: UUID, to: SubmissionState, *, attempt: int = 0, error: str | None = None) -> None:
+    """Note how an accepted call ended."""
+    await Submission.filter(job_id=job, attempt=attempt).update(state=to, error=error)
+
+
+async def _change(row: Submission, old: SubmissionState, new: SubmissionState, **columns: Any) -> int:
+    """Move a row unless another writer was faster; returns how many rows moved."""
+    moved = await Submission.filter(id=row.id, state=old).update(state=new, **columns)
+    await row.refresh_from_db()
+    return moved
