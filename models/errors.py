@@ -166,3 +166,30 @@ class ProviderJobGone(ProviderError):
 
 class IllegalMove(Exception):
     """A status change that the table of moves forbids, or that another writer overtook."""
+
+
+class StorageDown(LikenessError):
+    """The file storage cannot be reached; please try again."""
+
+    code = ErrorCode.PROVIDER_UNAVAILABLE
+    retryable = True
+
+
+class ResultUnusable(LikenessError):
+    """The result could not be used: {reason}"""
+
+    code = ErrorCode.PROVIDER_REJECTED
+
+
+class Internal(LikenessError):
+    """Something went wrong on our side; the credits were given back."""
+
+    code = ErrorCode.PROVIDER_UNAVAILABLE
+    retryable = True
+
+
+class NotSignedIn(Exception):
+    """Sign in: send `Authorization: Bearer <JWT>`. {reason}"""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__((type(self).__doc__ or "").format(reason=reason).strip())

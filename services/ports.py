@@ -22,6 +22,14 @@ class Clock(Protocol):
         ...
 
 
+class TokenVerifier(Protocol):
+    """Checks one kind of credential."""
+
+    async def verify(self, token: str) -> str:
+        """The subject (`jwt:<sub>`, `tg:<id>`) of a sound token. Raises `models.errors.NotSignedIn`."""
+        ...
+
+
 # ---- assets ----
 
 

@@ -1,0 +1,276 @@
+"""fal.ai through its official client, except that a submit is one POST which nothing repeats (MEASURED-1).
+
+fal_client 1.0.3 sends a submit up to ten times when its answer is lost, and each time a paid job starts. So the POST goes
+straight through the client's authorised httpx client, whose transport repeats nothing but a connect that failed.
+Every other call is free and repeatable, and is repeated a few times.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import fal_client
+import httpx
+import stamina
+from fal_client.client import QUEUE_URL_FORMAT, AsyncMultipartUpload
+
+from models.errors import MissingFalKey, ProviderError, ProviderUnavailable, SubmitUnknown
+from services.gateways import fal_requests
+from services.gateways.fal_download import fetch
+from services.gateways.fal_errors import NEVER_SENT, lost, model_error, refusal, sentence, submit_error, translated
+from services.gateways.fal_in_process import AsgiApp, InProcessClient
+from services.ports import CancelOutcome, Download, Ended, ProviderJob, ProviderStatus, Queued, Running
+
+T = TypeVar("T")
+
+# Outputs live for ever unless a request says otherwise is only one of two things fal's pages say, so it is said.
+KEEP_OUTPUTS = {"X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": None})}
+WHOLE_BYTES = 32 << 20  # a file up to this size is sent in one piece, from memory
+PART_BYTES = 10 << 20
+PARTS_AT_ONCE = 2
+HEALTH_SECONDS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FalTimeouts:
+    """How long one try may take as a whole, in seconds."""
+
+    connect: float = 10.0
+    submit: float = 120.0
+    poll: float = 30.0
+    upload: float = 900.0
+    download: float = 900.0
+
+
+class FalProvider:
+    """The provider behind `services.ports.Provider`. One per event loop, to which its connections belong."""
+
+    def __init__(
+        self, client: fal_client.AsyncClient | None, *, app: AsgiApp | None = None, timeouts: FalTimeouts
+    ) -> None:
+        self._fal = client
+        self._app = app
+        self._timeouts = timeouts
+
+    @classmethod
+    def real(cls, key: str | None, *, timeouts: FalTimeouts | None = None) -> "FalProvider":
+        """fal.ai with this key; without one every call raises `MissingFalKey`.
+
+        Proxies (HTTPS_PROXY), SSL_CERT_FILE, FAL_RUN_HOST and FAL_QUEUE_RUN_HOST of the environment are honoured.
+        """
+        return cls(fal_client.AsyncClient(key=key) if key else None, timeouts=timeouts or FalTimeouts())
+
+    @classmethod
+    def sandbox(cls, app: AsgiApp, *, timeouts: FalTimeouts | None = None) -> "FalProvider":
+        """An ASGI app that speaks fal's protocol, reached in process."""
+        return cls(InProcessClient(app), app=app, timeouts=timeouts or FalTimeouts())
+
+    @property
+    def simulated(self) -> bool:
+        return self._app is not None
+
+    async def submit(
+        self, endpoint: str, arguments: Mapping[str, Any], *, webhook_url: str | None = None
+    ) -> ProviderJob:
+        client = await self._authorised()
+        url = QUEUE_URL_FORMAT + endpoint + (f"?{urlencode({'fal_webhook': webhook_url})}" if webhook_url else "")
+        limits = httpx.Timeout(self._timeouts.submit, connect=self._timeouts.connect)
+        try:
+            async with asyncio.timeout(self._timeouts.submit):
+                answer = await client.post(url, json=dict(arguments), headers=KEEP_OUTPUTS, timeout=limits)
+        except NEVER_SENT as error:
+            raise ProviderUnavailable(reason=lost(error)) from error
+        except (httpx.HTTPError, OSError) as error:
+            raise SubmitUnknown(reason=lost(error)) from error
+        return _accepted(answer)
+
+    async def status(self, job: ProviderJob, *, logs: bool = False) -> ProviderStatus:
+        handle = _Handle(**asdict(job), client=await self._authorised())
+        async with translated(self._timeouts.poll, job=True):
+            return _standing(await handle.status(with_logs=logs))
+
+    async def result(self, job: ProviderJob) -> Mapping[str, Any]:
+        client = await self._authorised()
+
+        async def read() -> Mapping[str, Any]:
+            async with translated(self._timeouts.poll, job=True):
+                answer = await client.get(job.response_url, timeout=self._timeouts.poll)
+                if answer.status_code != 200:
+                    raise model_error(answer)
+                return dict(answer.json())
+
+        return await _patiently(read)
+
+    async def cancel(self, job: ProviderJob) -> CancelOutcome:
+        client = await self._authorised()
+
+        async def ask() -> CancelOutcome:
+            async with translated(self._timeouts.poll):
+                return _outcome(await client.put(job.cancel_url, timeout=self._timeouts.poll))
+
+        return await _patiently(ask)
+
+    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+        client, cursor, found = await self._authorised(), None, dict[str, str]()
+        for _ in range(fal_requests.MAX_PAGES):
+            page = await self._list(fal_requests.query(endpoint, cursor=cursor))
+            found |= {id: when for when, id in fal_requests.matching(page, needles)}
+            cursor = fal_requests.next_cursor(page)
+            if cursor is None:
+                break
+        newest_first = sorted(found, key=lambda id: found[id], reverse=True)
+        return [_rebuilt(client, endpoint, id) for id in newest_first]
+
+    async def upload(self, path: Path, *, content_type: str, expires_in: timedelta) -> str:
+        seconds = max(int(expires_in.total_seconds()), 1)
+        in_parts = (await asyncio.to_thread(path.stat)).st_size > WHOLE_BYTES
+        send = self._upload_in_parts if in_parts else self._upload_whole
+
+        async def put() -> str:
+            async with translated(self._timeouts.upload):
+                return await send(path, content_type, seconds)
+
+        return await _patiently(put)
+
+    async def download(self, url: str, to: Path, *, limit: int) -> Download:
+        return await _patiently(
+            lambda: fetch(self._anonymous, url, to, limit=limit, seconds=self._timeouts.download),
+        )
+
+    async def healthy(self) -> bool:
+        """Whether the queue answers at all; False without a key."""
+        if self._fal is None:
+            return False
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await self._anonymous.head(QUEUE_URL_FORMAT)
+        except (httpx.HTTPError, OSError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connections; the provider cannot be used afterwards."""
+        if self._fal is not None and "_client" in vars(self._fal):
+            await (await self._fal._client).aclose()
+        if "_anonymous" in vars(self):
+            await self._anonymous.aclose()
+
+    async def _authorised(self) -> httpx.AsyncClient:
+        return await self._keyed()._client
+
+    def _keyed(self) -> fal_client.AsyncClient:
+        # Without a key fal_client would look for a login of its own in the home directory.
+        if self._fal is None:
+            raise MissingFalKey
+        return self._fal
+
+    @cached_property
+    def _anonymous(self) -> httpx.AsyncClient:
+        """Outputs are public and lie on other hosts, which must not see the key."""
+        transport = httpx.ASGITransport(self._app) if self._app else None
+        return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(60.0, connect=self._timeouts.connect))
+
+    async def _list(self, parameters: Mapping[str, str | int]) -> Any:
+        client = await self._authorised()
+
+        async def read() -> Any:
+            async with translated(self._timeouts.poll):
+                answer = await client.get(fal_requests.LIST_URL, params=parameters, timeout=self._timeouts.poll)
+                if answer.status_code != 200:
+                    raise refusal(answer)
+                return answer.json()
+
+        return await _patiently(read)
+
+    async def _upload_whole(self, path: Path, content_type: str, seconds: int) -> str:
+        data = await asyncio.to_thread(path.read_bytes)
+        life = fal_client.StorageSettings(expires_in=seconds)
+        return await self._keyed().upload(data, content_type, path.name, lifecycle=life)
+
+    async def _upload_in_parts(self, path: Path, content_type: str, seconds: int) -> str:
+        """Two parts of 10 MiB at a time in memory; fal_client itself would read up to 100 MiB at once."""
+        fal = self._keyed()
+        async with fal._cdn_client() as client:
+            return await AsyncMultipartUpload.save_file(
+                client=client,
+                token_manager=await fal._token_manager,
+                file_path=path,
+                chunk_size=PART_BYTES,
+                content_type=content_type,
+                max_concurrency=PARTS_AT_ONCE,
+                object_lifecycle_preference={"expiration_duration_seconds": seconds},
+            )
+
+
+class _Handle(fal_client.AsyncRequestHandle):
+    """fal's handle, forgiving a status without the fields that its parser insists on."""
+
+    def _parse_status(self, data: dict[str, Any]) -> fal_client.Status:
+        return super()._parse_status({"queue_position": 0, "logs": None, **data})
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat what may work later; never used around a submit."""
+
+    def worth_it(error: Exception) -> bool:
+        return isinstance(error, ProviderError) and error.retryable
+
+    return await stamina.AsyncRetryingCaller(attempts=3, timeout=None, wait_initial=0.3, wait_max=3.0)(worth_it, call)
+
+
+def _accepted(answer: httpx.Response) -> ProviderJob:
+    if not answer.is_success:
+        raise submit_error(answer)
+    try:
+        body = answer.json()
+        fields = {name: body[name] for name in ProviderJob.__dataclass_fields__}
+    except (ValueError, LookupError, TypeError) as error:
+        raise SubmitUnknown(reason="its answer could not be read.") from error
+    if not all(isinstance(value, str) and value for value in fields.values()):
+        raise SubmitUnknown(reason="its answer lacks the request's id or addresses.")
+    return ProviderJob(**fields)
+
+
+def _standing(status: fal_client.Status) -> ProviderStatus:
+    if isinstance(status, fal_client.Queued):
+        return Queued(position=status.position)
+    if isinstance(status, fal_client.Completed):
+        error = status.error or status.error_type
+        return Ended(logs=_lines(status.logs), error=str(error) if error else None)
+    assert isinstance(status, fal_client.InProgress)
+    return Running(logs=_lines(status.logs))
+
+
+def _lines(entries: Any) -> tuple[str, ...]:
+    if not isinstance(entries, list):
+        return ()
+    return tuple(str(e.get("message") or "") if isinstance(e, dict) else str(e) for e in entries)
+
+
+def _outcome(answer: httpx.Response) -> CancelOutcome:
+    """fal.ai/docs/inference-api/queue/cancel: 202 may still complete, 400 comes too late, 404 is unknown."""
+    if answer.is_success:
+        gone = any(f'"{word}"' in answer.text for word in ("OK", "CANCELLED"))
+        return CancelOutcome.CANCELLED if gone else CancelOutcome.REQUESTED
+    if answer.status_code in {404, 410}:
+        return CancelOutcome.UNKNOWN
+    if answer.status_code in {400, 409} and ("ALREADY" in answer.text or "already" in sentence(answer)):
+        return CancelOutcome.TOO_LATE
+    raise refusal(answer)
+
+
+def _rebuilt(client: httpx.AsyncClient, endpoint: str, id: str) -> ProviderJob:
+    """The list holds no addresses, so here alone they are built as fal builds them."""
+    handle = fal_client.AsyncRequestHandle.from_request_id(client, endpoint, id)
+    return ProviderJob(
+        request_id=id,
+        status_url=handle.status_url,
+        response_url=handle.response_url,
+        cancel_url=handle.cancel_url,
+    )

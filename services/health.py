@@ -1,0 +1,63 @@
+"""What works now."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from tortoise.connection import get_connection
+from tortoise.exceptions import BaseORMException
+
+from services.ports import AssetStore, Provider
+
+PATIENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthReport:
+    """One yes or no per part."""
+
+    database: bool
+    storage: bool
+    provider: bool
+    simulated: bool
+
+    @property
+    def ok(self) -> bool:
+        return self.database and self.storage and self.provider
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthService:
+    """Asks the outside things whether they work, for at most 5 seconds each."""
+
+    store: AssetStore
+    provider: Provider
+
+    async def report(self) -> HealthReport:
+        """Ask all of them at once."""
+        database, storage, provider = await asyncio.gather(
+            database_works(), _within(self.store.healthy()), _within(self.provider.healthy())
+        )
+        simulated = self.provider.simulated
+        return HealthReport(database=database, storage=storage, provider=provider, simulated=simulated)
+
+
+async def database_works() -> bool:
+    """Whether a query comes back."""
+    return await _within(_query())
+
+
+async def _query() -> bool:
+    try:
+        await get_connection("default").execute_query("SELECT 1")
+    except (BaseORMException, OSError):
+        return False
+    return True
+
+
+async def _within(question: Awaitable[bool]) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await question
+    except TimeoutError:
+        return False
