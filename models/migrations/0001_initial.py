@@ -1,7 +1,13 @@
-from tortoise import migrations
-from tortoise.migrations import operations as ops
+"""The tables."""
+
 import functools
 from json import dumps, loads
+from uuid import uuid4
+
+from tortoise import fields, migrations
+from tortoise.fields.base import OnDelete
+from tortoise.migrations import operations as ops
+
 from models.ids import new_id
 from models.ledger import AccountKind, PostingKind
 from models.status import (
@@ -13,9 +19,6 @@ from models.status import (
     TrainingStatus,
 )
 from models.submission import SubmissionState
-from tortoise.fields.base import OnDelete
-from uuid import uuid4
-from tortoise import fields
 
 
 class Migration(migrations.Migration):
@@ -29,12 +32,7 @@ class Migration(migrations.Migration):
                 ("seq", fields.IntField(default=0)),
                 ("hash", fields.CharField(default="", max_length=64)),
             ],
-            options={
-                "table": "ledger_chains",
-                "app": "models",
-                "pk_attr": "owner_id",
-                "table_description": "The head of an owner's chain; updating it first serialises the owner's postings.",
-            },
+            options={"table": "ledger_chains", "app": "models", "pk_attr": "owner_id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -47,12 +45,7 @@ class Migration(migrations.Migration):
                 ("model", fields.CharField(max_length=100)),
                 (
                     "state",
-                    fields.CharEnumField(
-                        default=SubmissionState.INTENDED,
-                        description="INTENDED: INTENDED\nREFUSED: REFUSED\nACCEPTED: ACCEPTED\nSKIPPED: SKIPPED\nFAILED: FAILED\nDONE: DONE",
-                        enum_type=SubmissionState,
-                        max_length=10,
-                    ),
+                    fields.CharEnumField(default=SubmissionState.INTENDED, enum_type=SubmissionState, max_length=10),
                 ),
                 ("needle", fields.CharField(max_length=2000)),
                 ("arguments", fields.JSONField(encoder=functools.partial(dumps, separators=(",", ":")), decoder=loads)),
@@ -64,12 +57,7 @@ class Migration(migrations.Migration):
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ("accepted_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "submissions",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One paid call for one job (a training or a generation); `attempt` counts the models of a chain from 0.",
-            },
+            options={"table": "submissions", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -80,12 +68,7 @@ class Migration(migrations.Migration):
                 ("telegram_id", fields.CharField(null=True, max_length=32)),
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "users",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One person, known by the subject of a token (`jwt:<sub>`), a Telegram id (`tg:<id>`) or as `local`.",
-            },
+            options={"table": "users", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -104,24 +87,12 @@ class Migration(migrations.Migration):
                         on_delete=OnDelete.RESTRICT,
                     ),
                 ),
-                (
-                    "kind",
-                    fields.CharEnumField(
-                        description="ISSUED: ISSUED\nALLOWANCE: ALLOWANCE\nBALANCE: BALANCE\nRESERVED: RESERVED\nSPENT: SPENT",
-                        enum_type=AccountKind,
-                        max_length=10,
-                    ),
-                ),
+                ("kind", fields.CharEnumField(enum_type=AccountKind, max_length=10)),
                 ("day", fields.DateField(null=True)),
                 ("granted", fields.BigIntField(default=0)),
                 ("balance", fields.BigIntField(default=0)),
             ],
-            options={
-                "table": "ledger_accounts",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "An account and its running balance; `key` is `<kind>:<owner>` or `ALLOWANCE:<owner>:<day>`.",
-            },
+            options={"table": "ledger_accounts", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -140,14 +111,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("seq", fields.IntField()),
-                (
-                    "kind",
-                    fields.CharEnumField(
-                        description="ALLOWANCE: ALLOWANCE\nGRANT: GRANT\nRESERVE: RESERVE\nCOMMIT: COMMIT\nREFUND: REFUND",
-                        enum_type=PostingKind,
-                        max_length=10,
-                    ),
-                ),
+                ("kind", fields.CharEnumField(enum_type=PostingKind, max_length=10)),
                 ("job_id", fields.UUIDField(null=True)),
                 ("slot", fields.CharField(null=True, max_length=5)),
                 ("note", fields.CharField(default="", max_length=200)),
@@ -155,12 +119,7 @@ class Migration(migrations.Migration):
                 ("previous_hash", fields.CharField(max_length=64)),
                 ("hash", fields.CharField(max_length=64)),
             ],
-            options={
-                "table": "ledger_postings",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One movement; its entries sum to zero. `slot` is `open` for RESERVE and `close` for COMMIT and REFUND.",
-            },
+            options={"table": "ledger_postings", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -191,12 +150,7 @@ class Migration(migrations.Migration):
                 ),
                 ("amount", fields.BigIntField()),
             ],
-            options={
-                "table": "ledger_entries",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One side of a posting, in whole credits.",
-            },
+            options={"table": "ledger_entries", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -219,12 +173,7 @@ class Migration(migrations.Migration):
                 ("base_model", fields.CharField(max_length=60)),
                 (
                     "status",
-                    fields.CharEnumField(
-                        default=TrainingStatus.PENDING,
-                        description="PENDING: PENDING\nTRAINING: TRAINING\nCOMPLETED: COMPLETED\nFAILED: FAILED\nCANCELLED: CANCELLED",
-                        enum_type=TrainingStatus,
-                        max_length=12,
-                    ),
+                    fields.CharEnumField(default=TrainingStatus.PENDING, enum_type=TrainingStatus, max_length=12),
                 ),
                 ("weights_location", fields.CharField(null=True, max_length=500)),
                 ("weights_sha256", fields.CharField(null=True, max_length=64)),
@@ -234,12 +183,7 @@ class Migration(migrations.Migration):
                 ("provider_config_url", fields.CharField(null=True, max_length=2000)),
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "lora_models",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "A personal model; its status is that of its training, written in the same transaction.",
-            },
+            options={"table": "lora_models", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -267,12 +211,7 @@ class Migration(migrations.Migration):
                 ("source_sha256", fields.CharField(max_length=64)),
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "photos",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One photo of its owner, kept re-encoded; `sha256` is of the kept file, `source_sha256` of the upload.",
-            },
+            options={"table": "photos", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -293,22 +232,10 @@ class Migration(migrations.Migration):
                 ("run_id", fields.CharField(max_length=255)),
                 ("position", fields.IntField()),
                 ("input_hash", fields.CharField(max_length=64)),
-                (
-                    "type",
-                    fields.CharEnumField(
-                        description="LORA: LORA\nCUSTOM_PROMPT: CUSTOM_PROMPT\nPRESET: PRESET\nGHIBLI_REACTION: GHIBLI_REACTION\nEMOTION_MASK: EMOTION_MASK\nNEO_GLITCH: NEO_GLITCH",
-                        enum_type=GenerationType,
-                        max_length=20,
-                    ),
-                ),
+                ("type", fields.CharEnumField(enum_type=GenerationType, max_length=20)),
                 (
                     "status",
-                    fields.CharEnumField(
-                        default=GenerationStatus.PENDING,
-                        description="PENDING: PENDING\nPROCESSING: PROCESSING\nCOMPLETED: COMPLETED\nFAILED: FAILED\nCANCELLED: CANCELLED",
-                        enum_type=GenerationStatus,
-                        max_length=12,
-                    ),
+                    fields.CharEnumField(default=GenerationStatus.PENDING, enum_type=GenerationStatus, max_length=12),
                 ),
                 ("seq", fields.IntField(default=0)),
                 ("prompt", fields.TextField(null=True, unique=False)),
@@ -345,12 +272,7 @@ class Migration(migrations.Migration):
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ("completed_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "generations",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One picture of 2 credits; the images of one request share `run_id` and differ in `position`.",
-            },
+            options={"table": "generations", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -369,24 +291,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("seq", fields.IntField()),
-                (
-                    "status",
-                    fields.CharEnumField(
-                        description="PENDING: PENDING\nPROCESSING: PROCESSING\nCOMPLETED: COMPLETED\nFAILED: FAILED\nCANCELLED: CANCELLED",
-                        enum_type=GenerationStatus,
-                        max_length=12,
-                    ),
-                ),
+                ("status", fields.CharEnumField(enum_type=GenerationStatus, max_length=12)),
                 ("queue_position", fields.IntField(null=True)),
                 ("message", fields.CharField(max_length=500)),
                 ("at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "generation_events",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One step of progress, numbered 1, 2, 3 per generation and never changed.",
-            },
+            options={"table": "generation_events", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -418,12 +328,7 @@ class Migration(migrations.Migration):
                 ("scale", fields.FloatField(default=1.0)),
                 ("position", fields.IntField()),
             ],
-            options={
-                "table": "generation_loras",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "Which models a generation uses, in order, and how strongly (0 to 4).",
-            },
+            options={"table": "generation_loras", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -455,51 +360,22 @@ class Migration(migrations.Migration):
                 ("base_model", fields.CharField(max_length=60)),
                 (
                     "status",
-                    fields.CharEnumField(
-                        default=TrainingStatus.PENDING,
-                        description="PENDING: PENDING\nTRAINING: TRAINING\nCOMPLETED: COMPLETED\nFAILED: FAILED\nCANCELLED: CANCELLED",
-                        enum_type=TrainingStatus,
-                        max_length=12,
-                    ),
+                    fields.CharEnumField(default=TrainingStatus.PENDING, enum_type=TrainingStatus, max_length=12),
                 ),
-                (
-                    "stage",
-                    fields.CharEnumField(
-                        null=True,
-                        description="DOWNLOADING_IMAGES: DOWNLOADING_IMAGES\nPACKAGING: PACKAGING\nCREATING_ARCHIVE: CREATING_ARCHIVE\nARCHIVE_READY: ARCHIVE_READY\nUPLOADING_ARCHIVE: UPLOADING_ARCHIVE\nARCHIVE_URL: ARCHIVE_URL\nTRAINING: TRAINING\nFINALIZING: FINALIZING",
-                        enum_type=TrainingStage,
-                        max_length=20,
-                    ),
-                ),
+                ("stage", fields.CharEnumField(null=True, enum_type=TrainingStage, max_length=20)),
                 ("percent", fields.FloatField(default=0.0)),
                 ("seq", fields.IntField(default=0)),
                 ("steps", fields.IntField()),
-                (
-                    "quality",
-                    fields.CharEnumField(
-                        null=True,
-                        description="ECONOMY: ECONOMY\nQUALITY: QUALITY",
-                        enum_type=TrainingQuality,
-                        max_length=10,
-                    ),
-                ),
+                ("quality", fields.CharEnumField(null=True, enum_type=TrainingQuality, max_length=10)),
                 ("is_style", fields.BooleanField(default=False)),
                 ("create_masks", fields.BooleanField(default=True)),
                 ("trigger_word", fields.CharField(max_length=100)),
-                (
-                    "gender",
-                    fields.CharEnumField(
-                        null=True,
-                        description="PERSON: PERSON\nWOMAN: WOMAN\nMAN: MAN",
-                        enum_type=SubjectGender,
-                        max_length=10,
-                    ),
-                ),
+                ("gender", fields.CharEnumField(null=True, enum_type=SubjectGender, max_length=10)),
                 ("instance_prompt", fields.CharField(max_length=300)),
                 ("class_prompt", fields.CharField(null=True, max_length=300)),
-                ("lora_rank", fields.IntField()),
-                ("learning_rate", fields.FloatField()),
-                ("batch_size", fields.IntField()),
+                ("lora_rank", fields.IntField(null=True)),
+                ("learning_rate", fields.FloatField(null=True)),
+                ("batch_size", fields.IntField(null=True)),
                 ("images_data_url", fields.CharField(null=True, max_length=2000)),
                 ("archive_sha256", fields.CharField(null=True, max_length=64)),
                 ("idempotency_key", fields.CharField(null=True, max_length=255)),
@@ -518,12 +394,7 @@ class Migration(migrations.Migration):
                 ("started_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("completed_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "trainings",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One training run; `seq` is the number of its last event and guards every change against a second writer.",
-            },
+            options={"table": "trainings", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -548,12 +419,7 @@ class Migration(migrations.Migration):
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ("expires_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "training_archives",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "A packed ZIP handed to the provider; the same photos (`content_key`) are packed and handed over once.",
-            },
+            options={"table": "training_archives", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -572,23 +438,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("seq", fields.IntField()),
-                (
-                    "status",
-                    fields.CharEnumField(
-                        description="PENDING: PENDING\nTRAINING: TRAINING\nCOMPLETED: COMPLETED\nFAILED: FAILED\nCANCELLED: CANCELLED",
-                        enum_type=TrainingStatus,
-                        max_length=12,
-                    ),
-                ),
-                (
-                    "stage",
-                    fields.CharEnumField(
-                        null=True,
-                        description="DOWNLOADING_IMAGES: DOWNLOADING_IMAGES\nPACKAGING: PACKAGING\nCREATING_ARCHIVE: CREATING_ARCHIVE\nARCHIVE_READY: ARCHIVE_READY\nUPLOADING_ARCHIVE: UPLOADING_ARCHIVE\nARCHIVE_URL: ARCHIVE_URL\nTRAINING: TRAINING\nFINALIZING: FINALIZING",
-                        enum_type=TrainingStage,
-                        max_length=20,
-                    ),
-                ),
+                ("status", fields.CharEnumField(enum_type=TrainingStatus, max_length=12)),
+                ("stage", fields.CharEnumField(null=True, enum_type=TrainingStage, max_length=20)),
                 ("percent", fields.FloatField()),
                 ("stage_percent", fields.FloatField(null=True)),
                 ("step", fields.IntField(null=True)),
@@ -598,12 +449,7 @@ class Migration(migrations.Migration):
                 ("message", fields.CharField(max_length=500)),
                 ("at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={
-                "table": "training_events",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "One step of progress, numbered 1, 2, 3 per training and never changed.",
-            },
+            options={"table": "training_events", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
         ops.CreateModel(
@@ -634,12 +480,7 @@ class Migration(migrations.Migration):
                 ),
                 ("position", fields.IntField()),
             ],
-            options={
-                "table": "training_photos",
-                "app": "models",
-                "pk_attr": "id",
-                "table_description": "Which photos a training uses, in order.",
-            },
+            options={"table": "training_photos", "app": "models", "pk_attr": "id"},
             bases=["Model"],
         ),
     ]

@@ -1,0 +1,65 @@
+"""Checks, uniqueness and indexes, which CreateModel does not make (Tortoise 1.1.9).
+
+The checks come first: SQLite rebuilds a table for each of them and drops its indexes. Columns declared unique are
+unique already.
+"""
+
+from tortoise import migrations
+from tortoise.migrations import operations as ops
+from tortoise.migrations.constraints import CheckConstraint
+
+CHECKS = [
+    ("LedgerAccount", "ledger_accounts_not_negative", "balance >= 0 OR kind = 'ISSUED'"),
+    ("LedgerPosting", "ledger_postings_slot", "(job_id IS NULL) = (slot IS NULL)"),
+    ("Training", "trainings_percent", "percent >= 0 AND percent <= 100"),
+    ("Training", "trainings_hundred", "percent < 100 OR status = 'COMPLETED'"),
+    ("Training", "trainings_steps", "steps >= 1 AND steps <= 10000"),
+    ("Training", "trainings_credits", "credits >= 0 AND credits_spent >= 0"),
+    ("TrainingEvent", "training_events_seq", "seq >= 1"),
+    ("Generation", "generations_credits", "credits >= 0 AND credits_spent >= 0"),
+    ("Generation", "generations_kept", "status <> 'COMPLETED' OR location IS NOT NULL"),
+    ("GenerationLora", "generation_loras_scale", "scale >= 0 AND scale <= 4"),
+    ("GenerationEvent", "generation_events_seq", "seq >= 1"),
+]
+UNIQUE = [
+    ("photos", "owner_id, source_sha256"),
+    ("training_archives", "owner_id, content_key"),
+    ("trainings", "owner_id, idempotency_key"),
+    ("training_photos", "training_id, position"),
+    ("training_photos", "training_id, photo_id"),
+    ("training_events", "training_id, seq"),
+    ("generations", "owner_id, run_id, position"),
+    ("generation_loras", "generation_id, position"),
+    ("generation_events", "generation_id, seq"),
+    ("submissions", "job_id, attempt"),
+    ("ledger_postings", "owner_id, seq"),
+    ("ledger_postings", "job_id, slot"),
+]
+INDEXES = [
+    ("photos", "owner_id, id"),
+    ("trainings", "owner_id, id"),
+    ("trainings", "status"),
+    ("lora_models", "owner_id, id"),
+    ("generations", "owner_id, id"),
+    ("generations", "status"),
+    ("generation_loras", "model_id"),
+    ("submissions", "state"),
+    ("ledger_accounts", "owner_id, kind, day"),
+    ("ledger_entries", "posting_id"),
+    ("ledger_entries", "account_id"),
+]
+
+
+def _index(table: str, columns: str, *, unique: bool) -> ops.RunSQL:
+    kind, prefix = ("UNIQUE INDEX", "uq") if unique else ("INDEX", "ix")
+    name = f"{prefix}_{table}_{columns.replace(', ', '_')}"
+    return ops.RunSQL(f'CREATE {kind} "{name}" ON "{table}" ({columns})', reverse_sql=f'DROP INDEX "{name}"')
+
+
+class Migration(migrations.Migration):
+    dependencies = [("models", "0001_initial")]
+    operations = [
+        *(ops.AddConstraint(model, CheckConstraint(name=name, check=check)) for model, name, check in CHECKS),
+        *(_index(table, columns, unique=True) for table, columns in UNIQUE),
+        *(_index(table, columns, unique=False) for table, columns in INDEXES),
+    ]
