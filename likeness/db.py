@@ -57,7 +57,7 @@ async def migrate(url: str) -> None:
         await asyncio.to_thread(Path(url.removeprefix("sqlite://")).parent.mkdir, parents=True, exist_ok=True)
         await _apply(url)
         return
-    lock = await asyncpg.connect(url.replace("postgres://", "postgresql://", 1))
+    lock = await asyncpg.connect(url)  # type: ignore[no-untyped-call]
     try:
         await lock.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
         await _apply(url)

@@ -1,9 +1,14 @@
-"""Photos as files: which are taken, and how each is made plain before it is kept. Pure; run it in a worker thread."""
+"""Photos as files: which are taken, and how each is made plain before it is kept. Run it in a worker thread."""
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +18,9 @@ from models.errors import ErrorCode, PhotoRejected
 from services.pixels import plain
 
 _MIB = 1024 * 1024
+_DAMAGED = "The photo cannot be read: it is damaged or incomplete."
+_CHILD_SECONDS = 60
+_CHILD_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "SYSTEMROOT")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 
 # A stored photo may outgrow its upload (a palette becomes RGB), but not without bound.
@@ -64,9 +72,15 @@ def normalise(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
     JPEG and PNG keep their kind, WebP and HEIC become JPEG. The pixels are decoded once, completely, and nothing
     but the pixels is written. Raises `PhotoRejected` for whatever is wrong with the photo, `OSError` for the disk.
     """
-    _check_bytes(source.stat().st_size, rules=rules)
+    kind = _kind_of(source, rules=rules)
+    # One damaged byte can end libheif, and with it the process, with a segmentation fault.
+    return (_normalise_apart if kind is _HEIC else normalise_here)(source, to, rules=rules)
+
+
+def normalise_here(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
+    """`normalise` without a process of its own for dangerous kinds."""
+    kind = _kind_of(source, rules=rules)
     with source.open("rb") as file:
-        kind = _kind_of(file)
         photo, options = _decode(file, kind=kind, rules=rules, scratch=to.parent)
     target = Path(f"{to}{kind.extension}")
     _write(photo, target, kind=kind, options=options, limit=rules.max_bytes * _GROWTH)
@@ -82,44 +96,61 @@ def normalise(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
     )
 
 
+def _normalise_apart(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
+    command = [sys.executable, "-m", "services.photo_process", str(source.absolute()), str(to.absolute())]
+    # It reads hostile bytes: it gets none of our secrets.
+    env = {name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ}
+    try:
+        done = subprocess.run(  # noqa: S603
+            [*command, json.dumps(asdict(rules))],
+            capture_output=True,
+            check=True,
+            cwd=Path(__file__).parents[1],
+            env=env,
+            timeout=_CHILD_SECONDS,
+        )
+        answer = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as error:
+        Path(f"{to}{_HEIC.extension}").unlink(missing_ok=True)
+        raise _rejected(ErrorCode.IMAGE_UNREADABLE, _DAMAGED) from error
+    if "os_error" in answer:
+        raise OSError(answer["os_error"], os.strerror(answer["os_error"]))
+    if "code" in answer:
+        raise _rejected(ErrorCode(answer["code"]), answer["reason"])
+    return NormalPhoto(**{**answer["photo"], "path": Path(f"{to}{_HEIC.extension}")})
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal, read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_bytes(have: int, *, rules: PhotoRules) -> None:
+def _kind_of(source: Path, *, rules: PhotoRules) -> _Kind:
+    have = source.stat().st_size
     if have > rules.max_bytes:
         limit = f"{rules.max_bytes / _MIB:.4g} MiB ({rules.max_bytes} bytes)"
         raise _rejected(ErrorCode.FILE_TOO_LARGE, f"The file has {have} bytes; at most {limit} are taken.")
     if have == 0:
         raise _rejected(ErrorCode.IMAGE_UNREADABLE, "The file is empty.")
+    with source.open("rb") as file:
+        kind = _kind_by_magic(file.read(16))
+    if kind is None:
+        raise _rejected(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "The file is not a JPEG, PNG or WebP photo.")
+    if kind is _HEIC and find_spec("pi_heif") is None:
+        reason = "HEIC photos cannot be read here (the heic extra is not installed); send JPEG, PNG or WebP."
+        raise _rejected(ErrorCode.UNSUPPORTED_MEDIA_TYPE, reason)
+    return kind
 
 
-def _kind_of(file: BinaryIO) -> _Kind:
-    head = file.read(16)
-    file.seek(0)
+def _kind_by_magic(head: bytes) -> _Kind | None:
     if head.startswith(b"\xff\xd8\xff"):
         return _JPEG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return _PNG
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return _WEBP
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
-        if _reads_heic():
-            return _HEIC
-        reason = "HEIC photos cannot be read here (the heic extra is not installed); send JPEG, PNG or WebP."
-        raise _rejected(ErrorCode.UNSUPPORTED_MEDIA_TYPE, reason)
-    raise _rejected(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "The file is not a JPEG, PNG or WebP photo.")
-
-
-def _reads_heic() -> bool:
-    try:
-        import pi_heif
-    except ImportError:
-        return False
-    pi_heif.register_heif_opener(thumbnails=False)  # type: ignore[attr-defined]
-    return True
+    return _HEIC if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS else None
 
 
 def _decode(file: BinaryIO, *, kind: _Kind, rules: PhotoRules, scratch: Path) -> tuple[Image.Image, dict[str, Any]]:
@@ -146,8 +177,7 @@ def _refusing(rules: PhotoRules, *, but: type[Exception] = PhotoRejected) -> Ite
         limit = f"at most {rules.max_pixels / 1e6:g} million are taken"
         raise _rejected(ErrorCode.FILE_TOO_LARGE, f"The photo has far too many pixels; {limit}.") from error
     except Exception as error:
-        reason = "The photo cannot be read: it is damaged or incomplete."
-        raise _rejected(ErrorCode.IMAGE_UNREADABLE, reason) from error
+        raise _rejected(ErrorCode.IMAGE_UNREADABLE, _DAMAGED) from error
 
 
 def _check_header(image: Image.Image, *, kind: _Kind, rules: PhotoRules) -> None:

@@ -42,7 +42,7 @@ def plain(image: Image.Image, *, scratch: Path) -> Image.Image:
         for strip in _strips(image, turn=turn, height=height, rows=rows):
             spool.write((to_srgb(strip) if to_srgb else strip).tobytes())
         image.close()
-        result = Image.new("RGB", (width, height))
+        result = Image.new("RGB", (width, height), None)
         spool.seek(0)
         for top in range(0, height, rows):
             size = (width, min(rows, height - top))

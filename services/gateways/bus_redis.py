@@ -21,7 +21,7 @@ from services.ports import Message
 PREFIX = "likeness:"
 COMMAND_SECONDS = 1.0  # longest wait for one answer: the bus only wakes, nobody should wait for it
 SUBSCRIBE_SECONDS = 1.0  # longest wait for a subscription; later it is made in the background
-IDLE_SECONDS = 30.0  # how often a silent connection is checked
+IDLE_SECONDS = 30.0  # how often a silent connection is used, so that a dead one is noticed
 FOREVER = -1
 
 _log = structlog.get_logger()
@@ -52,21 +52,24 @@ class RedisBus:
             url,
             socket_connect_timeout=COMMAND_SECONDS,
             socket_keepalive=True,
-            health_check_interval=IDLE_SECONDS,
             retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), FOREVER),
             decode_responses=True,
         )
         self._asked: set[str] = set()  # topics whose subscription was sent
         self._confirmed: dict[str, asyncio.Event] = {}  # set once the server has answered
         self._changed = asyncio.Event()
+        self._open = False
         self._reader: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to receive; the server need not be there yet."""
+        self._open = True
         self._reader = asyncio.create_task(self._receive())
 
     async def close(self) -> None:
         """Stop receiving and close every connection."""
+        self._open = False
+        self._changed.set()
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
@@ -121,7 +124,8 @@ class RedisBus:
         async with self._subscriber.pubsub() as pubsub:
             # A channel of our own keeps the connection in use when nobody listens.
             await pubsub.subscribe(PREFIX + self._me)
-            while True:
+            # Not only cancelled: redis-py sends through wait_for, which on Python 3.11 may swallow a cancellation.
+            while self._open:
                 await self._update(pubsub)
                 await self._read_until_changed(pubsub)
 
@@ -149,17 +153,19 @@ class RedisBus:
                     # Nothing is lost: bytes that were not parsed yet stay in the connection's buffer.
                     read.cancel()
                 await asyncio.wait({read})
-                if not read.cancelled() and (received := read.result()) is not None:
-                    await self._deliver(received)
+                if read.cancelled():
+                    return
+                await self._deliver(read.result(), pubsub)
         finally:
             changed.cancel()
 
-    async def _deliver(self, received: Mapping[str, Any]) -> None:
-        topic = received["channel"].removeprefix(PREFIX)
-        if received["type"] == "subscribe" and topic in self._confirmed:
-            self._confirmed[topic].set()
-        if received["type"] != "message":
-            return
-        envelope = json.loads(received["data"])
-        if envelope["from"] != self._me:
-            await self._local.publish(topic, envelope["message"])
+    async def _deliver(self, received: Mapping[str, Any] | None, pubsub: PubSub) -> None:
+        if received is None:
+            await pubsub.ping()
+        elif received["type"] == "subscribe":
+            if confirmed := self._confirmed.get(received["channel"].removeprefix(PREFIX)):
+                confirmed.set()
+        elif received["type"] == "message":
+            envelope = json.loads(received["data"])
+            if envelope["from"] != self._me:
+                await self._local.publish(received["channel"].removeprefix(PREFIX), envelope["message"])

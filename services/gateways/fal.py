@@ -1,7 +1,7 @@
-"""fal.ai through its official client, except that a submit is one POST which nothing repeats (MEASURED-1).
+"""fal.ai through its official client, except that a submit is one POST which nothing repeats.
 
-fal_client 1.0.3 sends a submit up to ten times when its answer is lost, and each time a paid job starts. So the POST goes
-straight through the client's authorised httpx client, whose transport repeats nothing but a connect that failed.
+fal_client 1.0.3 sends a submit up to ten times when its answer is lost, and each time a paid job starts. So the POST
+goes straight through the client's authorised httpx client, whose transport repeats nothing but a connect that failed.
 Every other call is free and repeatable, and is repeated a few times.
 """
 
@@ -18,22 +18,22 @@ from urllib.parse import urlencode
 import fal_client
 import httpx
 import stamina
-from fal_client.client import QUEUE_URL_FORMAT, AsyncMultipartUpload
+from fal_client.client import QUEUE_URL_FORMAT
 
 from models.errors import MissingFalKey, ProviderError, ProviderUnavailable, SubmitUnknown
 from services.gateways import fal_requests
+from services.gateways.fal_answers import Handle, accepted, outcome, rebuilt, standing
 from services.gateways.fal_download import fetch
-from services.gateways.fal_errors import NEVER_SENT, lost, model_error, refusal, sentence, submit_error, translated
+from services.gateways.fal_errors import NEVER_SENT, lost, model_error, refusal, translated
 from services.gateways.fal_in_process import AsgiApp, InProcessClient
-from services.ports import CancelOutcome, Download, Ended, ProviderJob, ProviderStatus, Queued, Running
+from services.gateways.fal_upload import send_in_parts
+from services.ports import CancelOutcome, Download, ProviderJob, ProviderStatus
 
 T = TypeVar("T")
 
-# Outputs live for ever unless a request says otherwise is only one of two things fal's pages say, so it is said.
+# fal's pages disagree on how long outputs live by default (seven days or for ever), so each submit asks for ever.
 KEEP_OUTPUTS = {"X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": None})}
 WHOLE_BYTES = 32 << 20  # a file up to this size is sent in one piece, from memory
-PART_BYTES = 10 << 20
-PARTS_AT_ONCE = 2
 HEALTH_SECONDS = 3.0
 
 
@@ -88,12 +88,12 @@ class FalProvider:
             raise ProviderUnavailable(reason=lost(error)) from error
         except (httpx.HTTPError, OSError) as error:
             raise SubmitUnknown(reason=lost(error)) from error
-        return _accepted(answer)
+        return accepted(answer)
 
     async def status(self, job: ProviderJob, *, logs: bool = False) -> ProviderStatus:
-        handle = _Handle(**asdict(job), client=await self._authorised())
+        handle = Handle(**asdict(job), client=await self._authorised())
         async with translated(self._timeouts.poll, job=True):
-            return _standing(await handle.status(with_logs=logs))
+            return standing(await handle.status(with_logs=logs))
 
     async def result(self, job: ProviderJob) -> Mapping[str, Any]:
         client = await self._authorised()
@@ -112,7 +112,7 @@ class FalProvider:
 
         async def ask() -> CancelOutcome:
             async with translated(self._timeouts.poll):
-                return _outcome(await client.put(job.cancel_url, timeout=self._timeouts.poll))
+                return outcome(await client.put(job.cancel_url, timeout=self._timeouts.poll))
 
         return await _patiently(ask)
 
@@ -124,17 +124,15 @@ class FalProvider:
             cursor = fal_requests.next_cursor(page)
             if cursor is None:
                 break
-        newest_first = sorted(found, key=lambda id: found[id], reverse=True)
-        return [_rebuilt(client, endpoint, id) for id in newest_first]
+        newest_first = sorted(found, key=found.__getitem__, reverse=True)
+        return [rebuilt(client, endpoint, id) for id in newest_first]
 
     async def upload(self, path: Path, *, content_type: str, expires_in: timedelta) -> str:
         seconds = max(int(expires_in.total_seconds()), 1)
-        in_parts = (await asyncio.to_thread(path.stat)).st_size > WHOLE_BYTES
-        send = self._upload_in_parts if in_parts else self._upload_whole
 
         async def put() -> str:
             async with translated(self._timeouts.upload):
-                return await send(path, content_type, seconds)
+                return await self._send(path, content_type, seconds)
 
         return await _patiently(put)
 
@@ -188,31 +186,13 @@ class FalProvider:
 
         return await _patiently(read)
 
-    async def _upload_whole(self, path: Path, content_type: str, seconds: int) -> str:
+    async def _send(self, path: Path, content_type: str, seconds: int) -> str:
+        fal, size = self._keyed(), (await asyncio.to_thread(path.stat)).st_size
+        if size > WHOLE_BYTES:
+            return await send_in_parts(fal, path, size=size, content_type=content_type, life_seconds=seconds)
         data = await asyncio.to_thread(path.read_bytes)
         life = fal_client.StorageSettings(expires_in=seconds)
-        return await self._keyed().upload(data, content_type, path.name, lifecycle=life)
-
-    async def _upload_in_parts(self, path: Path, content_type: str, seconds: int) -> str:
-        """Two parts of 10 MiB at a time in memory; fal_client itself would read up to 100 MiB at once."""
-        fal = self._keyed()
-        async with fal._cdn_client() as client:
-            return await AsyncMultipartUpload.save_file(
-                client=client,
-                token_manager=await fal._token_manager,
-                file_path=path,
-                chunk_size=PART_BYTES,
-                content_type=content_type,
-                max_concurrency=PARTS_AT_ONCE,
-                object_lifecycle_preference={"expiration_duration_seconds": seconds},
-            )
-
-
-class _Handle(fal_client.AsyncRequestHandle):
-    """fal's handle, forgiving a status without the fields that its parser insists on."""
-
-    def _parse_status(self, data: dict[str, Any]) -> fal_client.Status:
-        return super()._parse_status({"queue_position": 0, "logs": None, **data})
+        return await fal.upload(data, content_type, path.name, lifecycle=life)
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -222,55 +202,3 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
         return isinstance(error, ProviderError) and error.retryable
 
     return await stamina.AsyncRetryingCaller(attempts=3, timeout=None, wait_initial=0.3, wait_max=3.0)(worth_it, call)
-
-
-def _accepted(answer: httpx.Response) -> ProviderJob:
-    if not answer.is_success:
-        raise submit_error(answer)
-    try:
-        body = answer.json()
-        fields = {name: body[name] for name in ProviderJob.__dataclass_fields__}
-    except (ValueError, LookupError, TypeError) as error:
-        raise SubmitUnknown(reason="its answer could not be read.") from error
-    if not all(isinstance(value, str) and value for value in fields.values()):
-        raise SubmitUnknown(reason="its answer lacks the request's id or addresses.")
-    return ProviderJob(**fields)
-
-
-def _standing(status: fal_client.Status) -> ProviderStatus:
-    if isinstance(status, fal_client.Queued):
-        return Queued(position=status.position)
-    if isinstance(status, fal_client.Completed):
-        error = status.error or status.error_type
-        return Ended(logs=_lines(status.logs), error=str(error) if error else None)
-    assert isinstance(status, fal_client.InProgress)
-    return Running(logs=_lines(status.logs))
-
-
-def _lines(entries: Any) -> tuple[str, ...]:
-    if not isinstance(entries, list):
-        return ()
-    return tuple(str(e.get("message") or "") if isinstance(e, dict) else str(e) for e in entries)
-
-
-def _outcome(answer: httpx.Response) -> CancelOutcome:
-    """fal.ai/docs/inference-api/queue/cancel: 202 may still complete, 400 comes too late, 404 is unknown."""
-    if answer.is_success:
-        gone = any(f'"{word}"' in answer.text for word in ("OK", "CANCELLED"))
-        return CancelOutcome.CANCELLED if gone else CancelOutcome.REQUESTED
-    if answer.status_code in {404, 410}:
-        return CancelOutcome.UNKNOWN
-    if answer.status_code in {400, 409} and ("ALREADY" in answer.text or "already" in sentence(answer)):
-        return CancelOutcome.TOO_LATE
-    raise refusal(answer)
-
-
-def _rebuilt(client: httpx.AsyncClient, endpoint: str, id: str) -> ProviderJob:
-    """The list holds no addresses, so here alone they are built as fal builds them."""
-    handle = fal_client.AsyncRequestHandle.from_request_id(client, endpoint, id)
-    return ProviderJob(
-        request_id=id,
-        status_url=handle.status_url,
-        response_url=handle.response_url,
-        cancel_url=handle.cancel_url,
-    )

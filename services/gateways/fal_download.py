@@ -1,4 +1,4 @@
-"""Fetching an output: https only, fal's own hosts only, every redirect checked again, streamed with a cap and a hash."""
+"""Fetching an output: https, fal's own hosts, every redirect checked again, streamed with a cap and a hash."""
 
 import asyncio
 import hashlib

@@ -101,7 +101,8 @@ def error_type(answer: httpx.Response) -> str | None:
     detail = body.get("detail")
     first = detail[0] if isinstance(detail, list) and detail else None
     named = first.get("type") if isinstance(first, dict) else None
-    return named or body.get("error_type") or answer.headers.get("x-fal-error-type")
+    kind = named or body.get("error_type") or answer.headers.get("x-fal-error-type")
+    return str(kind) if kind else None
 
 
 def sentence(answer: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""fal's own client with its sockets replaced by calls into an ASGI app, so that the sandbox is reached by the real code."""
+"""fal's own client with its sockets replaced by calls into an ASGI app: the real code reaches the sandbox."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

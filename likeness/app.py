@@ -1,0 +1,148 @@
+"""The web application: routes, middleware and what lives as long as the process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from likeness.db import migrate
+from likeness.http.connection import Connection
+from likeness.http.errors import Unauthenticated
+from likeness.http.graphql import GraphQLApp
+from likeness.http.health import health_routes
+from likeness.http.limits import CORS_EXPOSED_HEADERS, CORS_HEADERS, CORS_METHODS, MIB, HttpLimits
+from likeness.http.media import media_route
+from likeness.http.query_limits import schema_extensions
+from likeness.http.request_id import RequestIdMiddleware
+from likeness.settings import Settings
+from likeness.wiring import Wired, media_root, wired
+from models.errors import NotSignedIn
+from schema.context import Context
+from schema.root import build_schema
+from services.gateways.store_local import LocalStore
+from services.health import database_works
+
+SWEEP_SECONDS = 30.0
+CREDENTIALS = ("authorization", "x-telegram-user-id")
+
+_log = structlog.get_logger()
+
+
+class State(TypedDict):
+    """What the lifespan hands to requests."""
+
+    wired: Wired
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application for given settings; opened and closed by its lifespan."""
+    server = Server(settings)
+    return Starlette(routes=server.routes(), middleware=server.middleware(), lifespan=server.lifespan)
+
+
+class Server:
+    """One process's web server around its wiring, which exists from the lifespan's start to its end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._wired: Wired | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[State]:
+        """Migrate, open everything, work on durable runs until the end."""
+        await migrate(self._settings.database)
+        async with wired(self._settings) as everything, working(everything):
+            self._wired = everything
+            yield {"wired": everything}
+
+    def routes(self) -> list[BaseRoute]:
+        """GraphQL over HTTP and websocket, local assets, health."""
+        graphql = GraphQLApp(
+            build_schema(schema_extensions()),
+            make_context=self._context,
+            limits=self._limits(),
+            allowed_origins=self._settings.cors_origins,
+        )
+        routes: list[BaseRoute] = [
+            Route("/", lambda request: RedirectResponse("/graphql")),
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            *health_routes(ready=self._ready),
+        ]
+        if self._settings.cloudinary is None:
+            routes.append(media_route(media_root(self._settings), self._may_read))
+        return routes
+
+    def middleware(self) -> list[Middleware]:
+        """Request ids, and CORS when other origins are allowed."""
+        layers = [Middleware(RequestIdMiddleware)]
+        if self._settings.cors_origins:
+            cors = Middleware(
+                CORSMiddleware, allow_origins=list(self._settings.cors_origins), allow_methods=CORS_METHODS,
+                allow_headers=CORS_HEADERS, expose_headers=CORS_EXPOSED_HEADERS,
+            )  # fmt: skip
+            layers.append(cors)
+        return layers
+
+    def _limits(self) -> HttpLimits:
+        photos = self._settings.max_photos * self._settings.max_photo_bytes
+        return HttpLimits(
+            temp_dir=self._settings.data_dir.absolute() / "tmp",
+            max_upload_bytes=max(photos, self._settings.largest_archive) + 2 * MIB,
+            max_file_bytes=self._settings.max_photo_bytes,
+            max_archive_bytes=self._settings.largest_archive,
+        )
+
+    async def _context(self, connection: Connection) -> Context:
+        everything = self._running()
+        asked = {name.lower(): value for name, value in connection.params.items() if isinstance(value, str)}
+        credentials = {name: asked.get(name) or connection.headers.get(name) for name in CREDENTIALS}
+        try:
+            viewer = await everything.services.identity.authenticate(
+                authorization=credentials["authorization"],
+                telegram_id=credentials["x-telegram-user-id"],
+                client_host=connection.client_host,
+            )
+        except NotSignedIn as error:
+            raise Unauthenticated(str(error)) from error
+        return Context.build(services=everything.services, viewer=viewer, request_id=connection.request_id)
+
+    async def _ready(self) -> Mapping[str, bool]:
+        return {"started": self._wired is not None, "database": await database_works()}
+
+    def _may_read(self, path: str, params: Mapping[str, str]) -> bool:
+        store = self._running().services.store
+        return isinstance(store, LocalStore) and store.verify(path, params)
+
+    def _running(self) -> Wired:
+        assert self._wired is not None, "the lifespan opens everything before the first request"
+        return self._wired
+
+
+@asynccontextmanager
+async def working(everything: Wired) -> AsyncIterator[None]:
+    """Work on durable runs and sweep, until the block ends."""
+    await everything.jobs.start(everything.runs)
+    sweeper = asyncio.create_task(_sweep(everything))
+    try:
+        yield
+    finally:
+        sweeper.cancel()
+        await asyncio.gather(sweeper, return_exceptions=True)
+        await everything.jobs.stop()
+
+
+async def _sweep(everything: Wired) -> None:
+    while True:
+        try:
+            await everything.housekeeping.enqueue_forgotten()
+        except Exception:
+            _log.exception("sweep.failed")
+        await asyncio.sleep(SWEEP_SECONDS)

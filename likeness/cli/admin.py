@@ -1,0 +1,78 @@
+"""Commands for operators: migrate, schema, token, credits."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import click
+import jwt
+
+from likeness import db
+from likeness.settings import SettingsError, load_settings
+from likeness.wiring import wired
+from schema.root import sdl
+
+SDL_FILE = Path(__file__).parent.parent.parent / "schema" / "schema.graphql"
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; safe to run any number of times."""
+    settings = load_settings()
+    asyncio.run(db.migrate(settings.database))
+    click.echo("The database is up to date.")
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Fail when schema/schema.graphql differs from the code.")
+@click.option("--write", is_flag=True, help="Write schema/schema.graphql.")
+def schema(check: bool, write: bool) -> None:
+    """Print the GraphQL schema."""
+    text = sdl()
+    if write:
+        SDL_FILE.write_text(text)
+    elif not check:
+        click.echo(text, nl=False)
+    elif SDL_FILE.read_text() != text:
+        click.echo("schema/schema.graphql is not what the code says: run ./run schema --write", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("subject")
+@click.option("--hours", default=24.0, show_default=True, help="How long the token is valid.")
+def token(subject: str, hours: float) -> None:
+    """Print a bearer token for SUBJECT, signed with JWT_SECRET."""
+    settings = load_settings()
+    if settings.jwt_secret is None:
+        raise SettingsError("JWT_SECRET is not set, so there is nothing to sign a token with.")
+    now = int(time.time())
+    claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + int(hours * 3600)}
+    claims |= {"iss": settings.jwt_issuer} if settings.jwt_issuer else {}
+    claims |= {"aud": settings.jwt_audience} if settings.jwt_audience else {}
+    click.echo(jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm="HS256"))
+
+
+@click.group()
+def credits() -> None:
+    """Look at and grant credits."""
+
+
+@credits.command()
+@click.argument("subject")
+@click.argument("amount", type=click.IntRange(1, 10**9))
+@click.option("--note", default="", help="Why, for the ledger (at most 200 characters).")
+def grant(subject: str, amount: int, note: str) -> None:
+    """Add AMOUNT credits to SUBJECT (`local`, `jwt:<sub>` or `tg:<id>`)."""
+    asyncio.run(_grant(subject, amount, note[:200]))
+
+
+async def _grant(subject: str, amount: int, note: str) -> None:
+    settings = load_settings()
+    await db.migrate(settings.database)
+    async with wired(settings) as everything:
+        user = await everything.services.identity.user(subject)
+        await everything.services.credits.grant(user.id, amount, note=note)
+        quota = await everything.services.credits.quota(user.id)
+    click.echo(f"{subject} now has a balance of {quota.current_balance} credits.")

@@ -1,0 +1,100 @@
+"""Commands that run until they are stopped: serve, worker, sandbox."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from pathlib import Path
+
+import click
+import uvicorn
+
+from likeness.app import create_app, working
+from likeness.db import migrate
+from likeness.http.limits import UVICORN_WS
+from likeness.sandbox.app import create_sandbox
+from likeness.settings import Settings, SettingsError, load_settings
+from likeness.single import only_process
+from likeness.version import version
+from likeness.wiring import wired
+
+GRACE_SECONDS = 10
+
+
+class Announcing(uvicorn.Server):
+    """A server that says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            click.echo(self._line)
+
+
+@click.command()
+def serve() -> None:
+    """Serve the API, and work on trainings and generations in the same process."""
+    settings = load_settings()
+    provider = "simulated by the sandbox" if settings.simulated else "fal.ai"
+    line = f"likeness {version()} at {settings.base_url}/graphql (provider: {provider})"
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        **UVICORN_WS,
+    )
+    with only_process(settings):
+        check_address(settings)
+        asyncio.run(Announcing(config, line).serve())
+
+
+def check_address(settings: Settings) -> None:
+    """Raise `SettingsError` when the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with contextlib.closing(socket.socket(family)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            reason = f"HOST, PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})."
+            raise SettingsError(reason) from None
+
+
+@click.command()
+def worker() -> None:
+    """Work on trainings and generations without serving the API (needs PostgreSQL)."""
+    settings = load_settings()
+    if settings.is_sqlite:
+        raise SettingsError(
+            "A worker needs DATABASE_URL=postgres://...; with SQLite, serve does all."
+        )
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await migrate(settings.database)
+    async with wired(settings) as everything, working(everything):
+        click.echo(f"likeness {version()} worker ready")
+        await stop.wait()
+
+
+@click.command()
+@click.option("--port", default=4000, show_default=True, help="Port to listen on, on this machine only.")
+def sandbox(port: int) -> None:
+    """Serve the sandbox alone: fal's protocol for other clients, everything simulated."""
+    settings = load_settings()
+    base = f"http://127.0.0.1:{port}"
+    folder: Path = settings.data_dir / "sandbox"
+    app = create_sandbox(folder, speed=settings.sandbox_speed, public_base=base)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
+    asyncio.run(Announcing(config, f"likeness sandbox at {base} (simulated)").serve())

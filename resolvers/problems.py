@@ -1,0 +1,71 @@
+"""How an expected failure reaches a client: in `userErrors` of a mutation, else as a top-level BAD_USER_INPUT."""
+
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import ParamSpec, Protocol, TypeVar
+
+from graphql import GraphQLError
+
+from schema.types import problem
+from schema.types.problem import LikenessError, UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Payload(Protocol):
+    def __init__(self, *, user_errors: list[UserError]) -> None: ...
+
+
+Payload = TypeVar("Payload", bound=_Payload)
+
+
+def user_errors(
+    payload: type[Payload],
+) -> Callable[[Callable[P, Awaitable[Payload]]], Callable[P, Awaitable[Payload]]]:
+    """For mutations: a `LikenessError` becomes the only error of an otherwise empty payload."""
+
+    def decorate(resolver: Callable[P, Awaitable[Payload]]) -> Callable[P, Awaitable[Payload]]:
+        @functools.wraps(resolver)
+        async def wrapper(*args: P.args, **kwargs: P.kwargs) -> Payload:
+            try:
+                return await resolver(*args, **kwargs)
+            except LikenessError as error:
+                return payload(user_errors=[problem.of(error)])
+
+        return wrapper
+
+    return decorate
+
+
+def bad_input(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """For queries and subscriptions: a `LikenessError` becomes a `GraphQLError` with its path in `extensions`."""
+
+    @functools.wraps(resolver)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await resolver(*args, **kwargs)
+        except LikenessError as error:
+            extensions = {"code": "BAD_USER_INPUT", "path": list(error.path)}
+            raise GraphQLError(error.message, extensions=extensions) from error
+
+    return wrapper
+
+
+async def begun(events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same events with the first one already read: what is refused is refused before the stream begins."""
+    try:
+        first = [await anext(events)]
+    except StopAsyncIteration:
+        first = []
+    return _continued(first, events)
+
+
+async def _continued(first: list[T], events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Closing this closes `events`: a client that goes away leaves no listener behind."""
+    async with aclosing(events):
+        for event in first:
+            yield event
+        async for event in events:
+            yield event

@@ -1,0 +1,62 @@
+"""What a resolver is given: the services, who asks, and the batch loads of this one operation."""
+
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+from uuid import UUID
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from models.lora import LoraModel
+from models.photo import Photo
+from models.submission import Submission
+from models.training import Training, TrainingEvent
+from models.user import User
+from services import lookups
+from services.container import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaders:
+    """Reads of one level of the answer, gathered into one query each.
+
+    Nothing is remembered between levels: a subscription's operation lasts for minutes, and a mutation's answer must
+    show what it has just changed.
+    """
+
+    model: DataLoader[UUID, LoraModel]
+    training_of_model: DataLoader[UUID, Training | None]
+    photos_of_training: DataLoader[UUID, list[Photo]]
+    latest_event: DataLoader[UUID, TrainingEvent | None]
+    submissions: DataLoader[UUID, list[Submission]]
+    models_of_generation: DataLoader[UUID, list[LoraModel]]
+
+    @classmethod
+    def fresh(cls) -> Self:
+        """Loaders for one operation."""
+        return cls(
+            model=DataLoader(lookups.models, cache=False),
+            training_of_model=DataLoader(lookups.trainings_of_models, cache=False),
+            photos_of_training=DataLoader(lookups.photos_of_trainings, cache=False),
+            latest_event=DataLoader(lookups.latest_events, cache=False),
+            submissions=DataLoader(lookups.submissions_of_jobs, cache=False),
+            models_of_generation=DataLoader(lookups.models_of_generations, cache=False),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One operation of one signed-in user."""
+
+    services: Services
+    viewer: User
+    loaders: Loaders
+    request_id: str
+
+    @classmethod
+    def build(cls, services: Services, viewer: User, request_id: str) -> Self:
+        """The context of a new operation."""
+        return cls(services=services, viewer=viewer, loaders=Loaders.fresh(), request_id=request_id)
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

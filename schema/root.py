@@ -1,0 +1,149 @@
+"""The contents page of the API: every query, mutation and subscription, and the schema they make."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+import strawberry
+from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, Undefined
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+
+import resolvers.base_models
+import resolvers.generation
+import resolvers.health
+import resolvers.loras
+import resolvers.node
+import resolvers.photos
+import resolvers.presets
+import resolvers.training
+import resolvers.viewer
+from schema.types.base_model import BaseModel
+from schema.types.credits import CostEstimate, Quota
+from schema.types.generation import Generation, GenerationProgress
+from schema.types.generation_input import CancelGenerationPayload, GenerateImagePayload
+from schema.types.health import Health
+from schema.types.node import Node
+from schema.types.paging import Connection
+from schema.types.photo import Photo, UploadPhotosPayload, UploadTrainingArchivePayload
+from schema.types.preset import Preset
+from schema.types.problem import ERROR_TYPES
+from schema.types.scalars import SCALARS
+from schema.types.training import LoraModel, Training, TrainingProgress
+from schema.types.training_input import CancelTrainingPayload, RetryTrainingPayload, StartTrainingPayload
+from schema.types.viewer import Viewer
+
+
+@strawberry.type(description="What can be asked. Lists and objects are the viewer's own.")
+class Query:
+    node: Node | None = strawberry.field(
+        resolver=resolvers.node.get, description="Any object by its id; null when unknown."
+    )
+    viewer: Viewer = strawberry.field(resolver=resolvers.viewer.get, description="The person who is signed in.")
+    health: Health = strawberry.field(resolver=resolvers.health.report, description="What works now.")
+    quota: Quota = strawberry.field(resolver=resolvers.viewer.quota, description="What the viewer may spend.")
+    photos: Connection[Photo] = strawberry.field(
+        resolver=resolvers.photos.browse, description="The photos, newest first."
+    )
+    trainings: Connection[Training] = strawberry.field(
+        resolver=resolvers.training.browse, description="The trainings, newest first."
+    )
+    training: Training | None = strawberry.field(
+        resolver=resolvers.training.get, description="One training; null when unknown."
+    )
+    models: Connection[LoraModel] = strawberry.field(
+        resolver=resolvers.loras.browse, description="The trained models, newest first, those in training too."
+    )
+    model: LoraModel | None = strawberry.field(
+        resolver=resolvers.loras.get, description="One trained model; null when unknown."
+    )
+    generations: Connection[Generation] = strawberry.field(
+        resolver=resolvers.generation.browse, description="The generated pictures, newest first."
+    )
+    generation: Generation | None = strawberry.field(
+        resolver=resolvers.generation.get, description="One generated picture; null when unknown."
+    )
+    presets: list[Preset] = strawberry.field(
+        resolver=resolvers.presets.browse, description="The ready-made kinds of picture."
+    )
+    base_models: list[BaseModel] = strawberry.field(
+        resolver=resolvers.base_models.browse, description="What can be trained on, the default first."
+    )
+    estimate_training: CostEstimate = strawberry.field(
+        resolver=resolvers.training.estimate, description="What `startTraining` with this input would cost."
+    )
+    estimate_generation: CostEstimate = strawberry.field(
+        resolver=resolvers.generation.estimate, description="What `generateImage` with this input would cost."
+    )
+
+
+@strawberry.type(description="What can be done. Expected failures are in `userErrors` of each payload.")
+class Mutation:
+    upload_photos: UploadPhotosPayload | None = strawberry.mutation(
+        resolver=resolvers.photos.upload,
+        description="Keep photos to train on; good ones are kept when others are refused.",
+    )
+    upload_training_archive: UploadTrainingArchivePayload | None = strawberry.mutation(
+        resolver=resolvers.photos.upload_archive, description="Keep the photos of a ZIP."
+    )
+    start_training: StartTrainingPayload | None = strawberry.mutation(
+        resolver=resolvers.training.start, description="Train a personal model; answers at once, the work follows."
+    )
+    cancel_training: CancelTrainingPayload | None = strawberry.mutation(
+        resolver=resolvers.training.cancel, description="End a training and get its credits back. Not offered yet."
+    )
+    retry_training: RetryTrainingPayload | None = strawberry.mutation(
+        resolver=resolvers.training.retry,
+        description="Try a failed training again with the same photos. Not offered yet.",
+    )
+    generate_image: GenerateImagePayload | None = strawberry.mutation(
+        resolver=resolvers.generation.start, description="Draw 1 to 4 images; answers at once, the work follows."
+    )
+    cancel_generation: CancelGenerationPayload | None = strawberry.mutation(
+        resolver=resolvers.generation.cancel, description="End a generation and get its credits back. Not offered yet."
+    )
+
+
+@strawberry.type(description="What can be followed live, without a gap and without a double.")
+class Subscription:
+    training_progress: AsyncGenerator[TrainingProgress, None] = strawberry.subscription(
+        resolver=resolvers.training.progress,
+        description="A training's progress: the newest event first, or every one after `afterSeq`, then live ones; "
+        "completes after the last.",
+    )
+    generation_progress: AsyncGenerator[GenerationProgress, None] = strawberry.subscription(
+        resolver=resolvers.generation.progress,
+        description="A generation's progress: the newest event first, or every one after `afterSeq`, then live ones; "
+        "completes after the last.",
+    )
+
+
+def build_schema(extensions: Sequence[type[SchemaExtension]] = ()) -> strawberry.Schema:
+    """The schema that the server executes."""
+    schema = strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=ERROR_TYPES,
+        extensions=extensions,
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+    _drop_null_defaults(schema._schema)
+    return schema
+
+
+def sdl() -> str:
+    """The schema in the schema definition language, as schema/schema.graphql holds it."""
+    return build_schema().as_str().rstrip() + "\n"
+
+
+def _drop_null_defaults(schema: GraphQLSchema) -> None:
+    """Leave out `= null`, which says nothing: null and absent mean the same everywhere."""
+    for named in schema.type_map.values():
+        if isinstance(named, GraphQLInputObjectType):
+            inputs = list(named.fields.values())
+        elif isinstance(named, GraphQLObjectType | GraphQLInterfaceType):
+            inputs = [argument for field in named.fields.values() for argument in field.args.values()]
+        else:
+            continue
+        for value in inputs:
+            if value.default_value is None:
+                value.default_value = Undefined

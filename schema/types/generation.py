@@ -1,0 +1,105 @@
+"""Generated pictures and their progress."""
+
+from datetime import datetime
+from typing import Self
+
+import strawberry
+
+from models.generation import Generation as GenerationRow
+from models.generation import GenerationEvent
+from models.submission import Submission, SubmissionState
+from schema.context import Info
+from schema.types.fields import computed
+from schema.types.node import Node, OfRow
+from schema.types.preset import Preset
+from schema.types.problem import JobError
+from schema.types.status import GenerationStatus, GenerationType
+from schema.types.training import LoraModel
+
+
+@strawberry.type(description="One model that was tried for a generation.")
+class GenerationAttempt:
+    model: str = strawberry.field(description="The model's public name.")
+    fal_job_id: str | None = strawberry.field(description="The provider's id of the job, once it has taken it.")
+    error: str | None = strawberry.field(description="Why it gave no image, or why it was skipped.")
+    skipped: bool = strawberry.field(description="Whether it was not asked, because it cannot honour the request.")
+
+    @classmethod
+    def of_call(cls, row: Submission) -> Self:
+        """Show a paid call, or one that was skipped."""
+        skipped = row.state is SubmissionState.SKIPPED
+        return cls(model=row.model, fal_job_id=row.request_id, error=row.error, skipped=skipped)
+
+
+@strawberry.type(description="One picture.")
+class Generation(Node):
+    row: strawberry.Private[GenerationRow]
+    type: GenerationType = strawberry.field(description="The kind of picture.")
+    status: GenerationStatus = strawberry.field(description="Where it stands.")
+    prompt: str | None = strawberry.field(description="The prompt as it was given.")
+    final_prompt: str | None = strawberry.field(description="The prompt that is sent, trigger words first.")
+    original_fal_url: str | None = strawberry.field(
+        description="Where the provider put the image; that address dies, so use it for reference only."
+    )
+    permanent: bool = strawberry.field(
+        description="Whether `imageUrl` is our own copy; false while it is still being kept."
+    )
+    model: str | None = strawberry.field(description="The model that answered.")
+    seed: str | None = strawberry.field(description="The number the picture began from; a string, as it can be large.")
+    width: int | None = strawberry.field(description="The width, in pixels, once the image is kept.")
+    height: int | None = strawberry.field(description="The height, in pixels, once the image is kept.")
+    credits_spent: int = strawberry.field(description="Its price, in credits; 0 once they were given back.")
+    simulated: bool = strawberry.field(description="Whether the sandbox drew it.")
+    created_at: datetime = strawberry.field(description="When it was accepted.")
+    completed_at: datetime | None = strawberry.field(description="When it ended, well or not.")
+    run_id: str = strawberry.field(description="Shared by the images of one `generateImage`.")
+
+    @computed("The preset it was made after.")
+    def preset(self) -> Preset | None:
+        return None
+
+    @computed("The trained models it draws with, in order.")
+    async def lora_models(self, info: Info) -> list[LoraModel]:
+        return [LoraModel.of(row) for row in await info.context.loaders.models_of_generation.load(self.row.id)]
+
+    @computed("Where the image is: our copy, or the provider's while ours is still being made.")
+    def image_url(self, info: Info) -> str | None:
+        if self.row.location:
+            return info.context.services.store.url(self.row.location)
+        return None if self.row.status.is_final else self.row.original_fal_url
+
+    @computed("The provider's id of the job that made it, or the last one asked.")
+    async def fal_job_id(self, info: Info) -> str | None:
+        return fal_job_id(self.row, await info.context.loaders.submissions.load(self.row.id))
+
+    @computed("The models that were tried, in order.")
+    async def attempts(self, info: Info) -> list[GenerationAttempt]:
+        return [GenerationAttempt.of_call(row) for row in await info.context.loaders.submissions.load(self.row.id)]
+
+    @computed("Why it FAILED.")
+    def error(self) -> JobError | None:
+        return JobError.of_job(self.row)
+
+
+@strawberry.type(description="One step of a generation's progress.")
+class GenerationProgress(OfRow):
+    row: strawberry.Private[GenerationEvent]
+    seq: int = strawberry.field(description="The step's number: 1, 2, 3 ... without a gap, per generation.")
+    status: GenerationStatus = strawberry.field(description="Where the generation stood.")
+    queue_position: int | None = strawberry.field(description="How many jobs the provider does first, while waiting.")
+    message: str = strawberry.field(description="What is happening, for people.")
+    at: datetime = strawberry.field(description="When this was so.")
+
+    @computed("The generation as it is now, so that client caches update themselves.")
+    async def generation(self, info: Info) -> Generation:
+        row = await info.context.services.generation.get(info.context.viewer.id, self.row.generation_id)
+        assert row is not None, "generations are never deleted"
+        return Generation.of(row)
+
+
+def fal_job_id(row: GenerationRow, calls: list[Submission]) -> str | None:
+    """The provider's request id; once a model has answered without one, `{model}_{runId}` in its place (seed 003)."""
+    accepted = next((call.request_id for call in reversed(calls) if call.request_id), None)
+    if accepted or row.fal_job_id or row.model is None:
+        return accepted or row.fal_job_id
+    return f"{row.model.lower().replace(' ', '_')}_{row.run_id}"

@@ -1,0 +1,97 @@
+"""What the mutations of generations take and answer."""
+
+import strawberry
+
+from models.errors import InvalidInput
+from schema.types.generation import Generation
+from schema.types.node import read_id
+from schema.types.problem import UserError
+from schema.types.status import GenerationType
+from services.generation_input import GenerationInput, LoraChoice
+from services.generators import DEFAULT_SIZE
+
+
+@strawberry.input(description="A trained model to draw with.")
+class LoraInput:
+    model_id: strawberry.ID = strawberry.field(description="One of the viewer's models that is COMPLETED.")
+    scale: float | None = strawberry.field(default=None, description="How strongly, from 0 to 4; 1 when absent.")
+
+
+@strawberry.input(description="Images to draw. A field that is null counts as absent.")
+class GenerateImageInput:
+    type: GenerationType | None = strawberry.field(
+        default=None, description="The kind of picture; LORA when a model is named, else CUSTOM_PROMPT."
+    )
+    prompt: str | None = strawberry.field(
+        default=None, description="What to draw, 1 to 2000 characters; trigger words are put before it."
+    )
+    preset_id: strawberry.ID | None = strawberry.field(default=None, description="One of `presets`.")
+    model_id: strawberry.ID | None = strawberry.field(
+        default=None, description="One of the viewer's models that is COMPLETED; either this or `loras`."
+    )
+    loras: list[LoraInput] | None = strawberry.field(
+        default=None,
+        description="Up to 4 different models of one family, with their scales; either these or `modelId`.",
+    )
+    source_photo_id: strawberry.ID | None = strawberry.field(
+        default=None, description="One of the viewer's photos, for the kinds that redraw one."
+    )
+    num_images: int | None = strawberry.field(
+        default=None, description="How many images, 1 to 4; each is a generation with its own price. 1 when absent."
+    )
+    image_size: str | None = strawberry.field(
+        default=None,
+        description="`square_hd`, `square`, `portrait_4_3`, `portrait_16_9`, `landscape_4_3`, `landscape_16_9`, or "
+        "`<width>x<height>` of 256 to 1536 pixels a side; `square_hd` when absent.",
+    )
+    seed: int | None = strawberry.field(
+        default=None, description="The number the first picture begins from, not negative; random when absent."
+    )
+    run_id: str | None = strawberry.field(
+        default=None,
+        description="Any text of 1 to 255 characters. The same run id with the same input gives the same generations; "
+        "with another input it gives CONFLICT.",
+    )
+
+    def wanted(self) -> GenerationInput:
+        """The input as the service takes it. Raises `InvalidInput` when both `modelId` and `loras` name models."""
+        return GenerationInput(
+            type=self.type,
+            prompt=self.prompt,
+            preset=self.preset_id,
+            loras=self._choices(),
+            source_photo=None if self.source_photo_id is None else read_id(self.source_photo_id, "Photo"),
+            num_images=1 if self.num_images is None else self.num_images,
+            image_size=DEFAULT_SIZE if self.image_size is None else self.image_size,
+            seed=self.seed,
+            run_id=self.run_id,
+        )
+
+    def _choices(self) -> tuple[LoraChoice, ...]:
+        if self.model_id is not None and self.loras:
+            raise InvalidInput(reason="modelId or loras may be given, not both.", path=("input", "modelId"))
+        if self.model_id is not None:
+            return (LoraChoice(model=read_id(self.model_id, "LoraModel")),)
+        return tuple(
+            LoraChoice(model=read_id(lora.model_id, "LoraModel"), scale=1.0 if lora.scale is None else lora.scale)
+            for lora in self.loras or ()
+        )
+
+
+@strawberry.type(description="The images that were asked for.")
+class GenerateImagePayload:
+    generations: list[Generation] = strawberry.field(
+        default_factory=list, description="One per image, in order; empty when the request was refused."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.input(description="A generation to cancel.")
+class CancelGenerationInput:
+    id: strawberry.ID = strawberry.field(description="One of the viewer's generations that has not ended.")
+
+
+@strawberry.type(description="The generation that was cancelled.")
+class CancelGenerationPayload:
+    generation: Generation | None = strawberry.field(default=None, description="The generation; null when it goes on.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was not cancelled.")
