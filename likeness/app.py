@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from likeness.assembly import Wired
 from likeness.db import migrate
 from likeness.http.connection import Connection
 from likeness.http.errors import Unauthenticated
@@ -22,11 +23,10 @@ from likeness.http.media import media_route
 from likeness.http.query_limits import schema_extensions
 from likeness.http.request_id import RequestIdMiddleware
 from likeness.settings import Settings
-from likeness.wiring import Wired, media_root, wired
+from likeness.wiring import media_root, wired
 from models.errors import NotSignedIn
 from schema.context import Context
 from schema.root import build_schema
-from services.gateways.store_local import LocalStore
 from services.health import database_works
 
 SWEEP_SECONDS = 30.0
@@ -118,8 +118,7 @@ class Server:
         return {"started": self._wired is not None, "database": await database_works()}
 
     def _may_read(self, path: str, params: Mapping[str, str]) -> bool:
-        store = self._running().services.store
-        return isinstance(store, LocalStore) and store.verify(path, params)
+        return self._running().may_read(path, params)
 
     def _running(self) -> Wired:
         assert self._wired is not None, "the lifespan opens everything before the first request"

@@ -69,8 +69,10 @@ class TrainingJournal:
         return await self._stop(id, TrainingStatus.CANCELLED, "Training cancelled", {})
 
     async def latest(self, id: UUID) -> TrainingEvent:
-        """The newest event."""
-        return await TrainingEvent.filter(training_id=id).order_by("-seq").limit(1).get()
+        """The newest event; there is one from the transaction that made the training."""
+        last = await TrainingEvent.filter(training_id=id).order_by("-seq").first()
+        assert last is not None
+        return last
 
     async def _stop(self, id: UUID, to: TrainingStatus, message: str, columns: dict[str, Any]) -> Training | None:
         training = await locked(Training, id)
