@@ -255,9 +255,11 @@ async def test_stop_leaves_the_rest_for_the_next_start(
     assert notes.done == ["one", "hang", "hang", "two"]
 
 
-async def test_threads_work_after_stop(url: str) -> None:
+async def test_threads_work_after_stop(url: str, notes: Notes) -> None:
     """The loop's own threads are usable again once the jobs have stopped, and stopping twice is harmless."""
-    async with working(url, {}) as jobs:
+    async with working(url, {"a": notes.run(notes.step("a"))}) as jobs:
+        await jobs.enqueue("a", uuid4())
+        await until(lambda: "a" in notes.done)
         await jobs.stop()
         assert await asyncio.to_thread(lambda: 3) == 3
 
