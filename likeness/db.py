@@ -19,6 +19,8 @@ MODEL_MODULES = [
     "models.generation",
     "models.submission",
     "models.ledger",
+    "models.inbox",
+    "models.executor",
 ]
 MIGRATION_LOCK = 7_105_931  # any constant: pg_advisory_lock serialises processes that migrate at once
 SQLITE_OPTIONS = "journal_mode=WAL&synchronous=NORMAL&busy_timeout=30000"

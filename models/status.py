@@ -14,7 +14,8 @@ class TrainingStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return not NEXT_TRAINING[self]
+        """Whether the job has ended; only a late success may still follow a FAILED."""
+        return self in {TrainingStatus.COMPLETED, TrainingStatus.FAILED, TrainingStatus.CANCELLED}
 
 
 class TrainingStage(StrEnum):
@@ -41,7 +42,8 @@ class GenerationStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return not NEXT_GENERATION[self]
+        """Whether the job has ended; only a late success may still follow a FAILED."""
+        return self in {GenerationStatus.COMPLETED, GenerationStatus.FAILED, GenerationStatus.CANCELLED}
 
 
 class GenerationType(StrEnum):
@@ -78,7 +80,7 @@ NEXT_TRAINING: dict[TrainingStatus, frozenset[TrainingStatus]] = {
         {TrainingStatus.TRAINING, TrainingStatus.COMPLETED, TrainingStatus.FAILED, TrainingStatus.CANCELLED}
     ),
     TrainingStatus.COMPLETED: frozenset(),
-    TrainingStatus.FAILED: frozenset(),
+    TrainingStatus.FAILED: frozenset({TrainingStatus.COMPLETED}),  # a late success, given free
     TrainingStatus.CANCELLED: frozenset(),
 }
 
@@ -100,7 +102,7 @@ NEXT_GENERATION: dict[GenerationStatus, frozenset[GenerationStatus]] = {
         }
     ),
     GenerationStatus.COMPLETED: frozenset(),
-    GenerationStatus.FAILED: frozenset(),
+    GenerationStatus.FAILED: frozenset({GenerationStatus.COMPLETED}),  # a late success, given free
     GenerationStatus.CANCELLED: frozenset(),
 }
 

@@ -1,0 +1,59 @@
+"""The inbox of webhooks, the processes that work, and retries of trainings."""
+
+import functools
+from json import dumps, loads
+
+from tortoise import fields, migrations
+from tortoise.migrations import operations as ops
+
+from models.ids import new_id
+
+
+def _sql(forward: str, backward: str) -> ops.RunSQL:
+    return ops.RunSQL(forward, reverse_sql=backward)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("models", "0002_constraints")]
+    operations = [
+        ops.CreateModel(
+            name="InboxMessage",
+            fields=[
+                ("id", fields.UUIDField(primary_key=True, default=new_id, unique=True, db_index=True)),
+                ("source", fields.CharField(max_length=20)),
+                ("external_id", fields.CharField(max_length=100)),
+                ("submission_id", fields.UUIDField(null=True)),
+                (
+                    "body",
+                    fields.JSONField(encoder=functools.partial(dumps, separators=(",", ":")), decoder=loads),
+                ),
+                ("received_at", fields.DatetimeField()),
+                ("handled_at", fields.DatetimeField(null=True)),
+            ],
+            options={"table": "inbox_messages", "app": "models", "pk_attr": "id"},
+            bases=["Model"],
+        ),
+        ops.CreateModel(
+            name="Executor",
+            fields=[
+                ("id", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=120)),
+                ("beat_at", fields.DatetimeField()),
+            ],
+            options={"table": "executors", "app": "models", "pk_attr": "id"},
+            bases=["Model"],
+        ),
+        ops.AddField(model_name="Training", name="archive_url", field=fields.CharField(null=True, max_length=2000)),
+        ops.AddField(model_name="Training", name="retry_of", field=fields.UUIDField(null=True)),
+        _sql(
+            'CREATE UNIQUE INDEX "uq_trainings_retry_of" ON "trainings" (retry_of)',
+            'DROP INDEX "uq_trainings_retry_of"',
+        ),
+        _sql(
+            'CREATE UNIQUE INDEX "uq_inbox_messages_source_external_id" ON "inbox_messages" (source, external_id)',
+            'DROP INDEX "uq_inbox_messages_source_external_id"',
+        ),
+        _sql(
+            'CREATE INDEX "ix_inbox_messages_handled_at" ON "inbox_messages" (handled_at, received_at)',
+            'DROP INDEX "ix_inbox_messages_handled_at"',
+        ),
+    ]
