@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypedDict
 
-import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from likeness.assembly import Wired
+from likeness.assembly import Assembly
 from likeness.db import migrate
 from likeness.http.connection import Connection
 from likeness.http.errors import Unauthenticated
@@ -32,13 +31,11 @@ from services.health import database_works
 SWEEP_SECONDS = 30.0
 CREDENTIALS = ("authorization", "x-telegram-user-id")
 
-_log = structlog.get_logger()
-
 
 class State(TypedDict):
     """What the lifespan hands to requests."""
 
-    wired: Wired
+    wired: Assembly
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -52,7 +49,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._wired: Wired | None = None
+        self._wired: Assembly | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[State]:
@@ -118,30 +115,33 @@ class Server:
         return {"started": self._wired is not None, "database": await database_works()}
 
     def _may_read(self, path: str, params: Mapping[str, str]) -> bool:
-        return self._running().may_read(path, params)
+        return self._running().gateways.may_read(path, params)
 
-    def _running(self) -> Wired:
+    def _running(self) -> Assembly:
         assert self._wired is not None, "the lifespan opens everything before the first request"
         return self._wired
 
 
 @asynccontextmanager
-async def working(everything: Wired) -> AsyncIterator[None]:
+async def working(everything: Assembly) -> AsyncIterator[None]:
     """Work on durable runs and sweep, until the block ends."""
-    await everything.jobs.start(everything.runs)
-    sweeper = asyncio.create_task(_sweep(everything))
+    await everything.gateways.jobs.start(everything.runs)
+    presence = everything.presence
+    tasks = [asyncio.create_task(_sweep_forever(everything))]
+    if presence is not None:
+        tasks += [asyncio.create_task(presence.beat_forever()), asyncio.create_task(presence.watch_forever())]
     try:
         yield
     finally:
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
-        await everything.jobs.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await everything.gateways.jobs.stop()
+        if presence is not None:
+            await presence.leave()
 
 
-async def _sweep(everything: Wired) -> None:
+async def _sweep_forever(everything: Assembly) -> None:
     while True:
-        try:
-            await everything.housekeeping.enqueue_forgotten()
-        except Exception:
-            _log.exception("sweep.failed")
+        await everything.housekeeping.sweep()
         await asyncio.sleep(SWEEP_SECONDS)

@@ -4,16 +4,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 from likeness.settings import Settings
 from models.generation import GenerationEvent
 from models.training import TrainingEvent
-from services import generation, training
+from services import cancelling, generation, rescue, training, webhooks
+from services.cancelling import Canceller
 from services.container import Services
 from services.credits import Credits
 from services.events import Feed
 from services.generation import GenerationService
+from services.generation_changes import GenerationChanges
 from services.generation_journal import GenerationJournal
 from services.generation_run import GenerationRun
 from services.health import HealthService
@@ -22,13 +25,17 @@ from services.identity import IdentityService
 from services.images import PhotoRules
 from services.journal import Journal
 from services.photos import PhotoService
-from services.ports import AssetStore, Clock, EventBus, Jobs, Provider, Run, TokenVerifier
+from services.ports import AssetStore, Clock, EventBus, Jobs, Provider, Run, TokenVerifier, WebhookVerifier
+from services.presence import Presence
+from services.rescue import Rescue
 from services.submissions import Submissions
 from services.training import TrainingService
+from services.training_changes import TrainingChanges
 from services.training_finish import TrainingFinish
 from services.training_follow import TrainingFollow
 from services.training_journal import TrainingJournal
 from services.training_run import TrainingRun
+from services.webhooks import WebhookService
 
 MayRead = Callable[[str, Mapping[str, str]], bool]
 
@@ -45,105 +52,179 @@ class Gateways:
     workers: ThreadPoolExecutor
     temp_dir: Path
     verifiers: Mapping[str, TokenVerifier]
+    webhook_verifier: WebhookVerifier | None
     may_read: MayRead
+    executor: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wired:
-    """A process's services, durable runs and sweeps."""
+class Assembly:
+    """Each part of a process once, made when it is first asked for."""
 
-    services: Services
-    runs: dict[str, Run]
-    jobs: Jobs
-    housekeeping: Housekeeping
-    may_read: MayRead
+    def __init__(self, settings: Settings, gateways: Gateways) -> None:
+        self.settings = settings
+        self.gateways = gateways
 
+    @cached_property
+    def services(self) -> Services:
+        """What a resolver is given."""
+        return Services(
+            identity=IdentityService(clock=self.gateways.clock, verifiers=self.gateways.verifiers),
+            photos=self.photos,
+            training=self.training,
+            training_changes=TrainingChanges(
+                clock=self.gateways.clock,
+                jobs=self.gateways.jobs,
+                journal=self.trainings,
+                price=self.settings.credits_per_training,
+                simulated=self.gateways.provider.simulated,
+            ),
+            generation=self.generation,
+            generation_changes=GenerationChanges(jobs=self.gateways.jobs, journal=self.generations),
+            webhooks=self.webhooks,
+            credits=self.credits,
+            health=HealthService(store=self.gateways.store, provider=self.gateways.provider),
+            store=self.gateways.store,
+        )
 
-def build(settings: Settings, gateways: Gateways) -> Wired:
-    """The services over given gateways."""
-    clock, bus, jobs = gateways.clock, gateways.bus, gateways.jobs
-    credits = Credits(clock=clock, daily_credits=settings.daily_credits)
-    journal = Journal(bus=bus, clock=clock)
-    trainings = TrainingJournal(journal=journal, credits=credits)
-    generations = GenerationJournal(journal=journal, credits=credits)
-    photos = _photos(settings, gateways)
-    services = Services(
-        identity=IdentityService(clock=clock, verifiers=gateways.verifiers),
-        photos=photos,
-        training=TrainingService(
-            clock=clock,
-            jobs=jobs,
-            photos=photos,
-            journal=trainings,
-            feed=Feed(bus=bus, model=TrainingEvent, job_column="training_id"),
-            price=settings.credits_per_training,
-            min_photos=settings.min_photos,
-            max_photos=settings.max_photos,
-            simulated=gateways.provider.simulated,
-        ),
-        generation=GenerationService(
-            clock=clock,
-            jobs=jobs,
-            journal=generations,
-            feed=Feed(bus=bus, model=GenerationEvent, job_column="generation_id"),
-            price=settings.credits_per_generation,
-            simulated=gateways.provider.simulated,
-        ),
-        credits=credits,
-        health=HealthService(store=gateways.store, provider=gateways.provider),
-        store=gateways.store,
-    )
-    runs = {
-        training.RUN: _training_run(settings, gateways, trainings).run,
-        generation.RUN: _generation_run(settings, gateways, generations).run,
-    }
-    return Wired(
-        services=services,
-        runs=runs,
-        jobs=jobs,
-        housekeeping=Housekeeping(clock=clock, jobs=jobs),
-        may_read=gateways.may_read,
-    )
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """The durable runs by kind."""
+        return {
+            training.RUN: self.training_run.run,
+            generation.RUN: self.generation_run.run,
+            cancelling.RUN: self.canceller.run,
+            webhooks.RUN: self.webhooks.run,
+            rescue.RUN: Rescue(finish=self.training_run.finish, generations=self.generation_run).run,
+        }
 
+    @cached_property
+    def housekeeping(self) -> Housekeeping:
+        """The sweeps."""
+        return Housekeeping(
+            clock=self.gateways.clock,
+            jobs=self.gateways.jobs,
+            credits=self.credits,
+            submissions=self.submissions,
+            temp_dir=self.gateways.temp_dir,
+        )
 
-def _photos(settings: Settings, gateways: Gateways) -> PhotoService:
-    return PhotoService(
-        store=gateways.store,
-        clock=gateways.clock,
-        workers=gateways.workers,
-        rules=PhotoRules(max_bytes=settings.max_photo_bytes, min_side=settings.min_photo_side),
-        max_photos=settings.max_photos,
-        temp_dir=gateways.temp_dir,
-    )
+    @cached_property
+    def presence(self) -> Presence | None:
+        """This process among others; None with SQLite, which has one process only."""
+        if self.settings.is_sqlite:
+            return None
+        return Presence(clock=self.gateways.clock, jobs=self.gateways.jobs, executor=self.gateways.executor)
 
+    @cached_property
+    def credits(self) -> Credits:
+        return Credits(clock=self.gateways.clock, daily_credits=self.settings.daily_credits)
 
-def _training_run(settings: Settings, gateways: Gateways, journal: TrainingJournal) -> TrainingRun:
-    provider, clock, store = gateways.provider, gateways.clock, gateways.store
-    workers, temp_dir = gateways.workers, gateways.temp_dir
-    return TrainingRun(
-        store=store,
-        provider=provider,
-        clock=clock,
-        workers=workers,
-        temp_dir=temp_dir,
-        archive_life=timedelta(hours=settings.archive_ttl_hours),
-        journal=journal,
-        submissions=Submissions(provider=provider, clock=clock, public_url=None),
-        follow=TrainingFollow(
-            bus=gateways.bus, provider=provider, clock=clock, journal=journal, poll_seconds=settings.fal_poll_seconds
-        ),
-        finish=TrainingFinish(store=store, provider=provider, workers=workers, temp_dir=temp_dir, journal=journal),
-    )
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(bus=self.gateways.bus, clock=self.gateways.clock)
 
+    @cached_property
+    def trainings(self) -> TrainingJournal:
+        return TrainingJournal(journal=self.journal, credits=self.credits)
 
-def _generation_run(settings: Settings, gateways: Gateways, journal: GenerationJournal) -> GenerationRun:
-    return GenerationRun(
-        bus=gateways.bus,
-        store=gateways.store,
-        provider=gateways.provider,
-        workers=gateways.workers,
-        temp_dir=gateways.temp_dir,
-        journal=journal,
-        submissions=Submissions(provider=gateways.provider, clock=gateways.clock, public_url=None),
-        poll_seconds=min(settings.fal_poll_seconds, 2.0),
-    )
+    @cached_property
+    def generations(self) -> GenerationJournal:
+        return GenerationJournal(journal=self.journal, credits=self.credits)
+
+    @cached_property
+    def submissions(self) -> Submissions:
+        public_url = self.settings.public_url if self.gateways.webhook_verifier else None
+        return Submissions(provider=self.gateways.provider, clock=self.gateways.clock, public_url=public_url)
+
+    @cached_property
+    def canceller(self) -> Canceller:
+        return Canceller(provider=self.gateways.provider, submissions=self.submissions)
+
+    @cached_property
+    def photos(self) -> PhotoService:
+        return PhotoService(
+            store=self.gateways.store,
+            clock=self.gateways.clock,
+            workers=self.gateways.workers,
+            rules=PhotoRules(max_bytes=self.settings.max_photo_bytes, min_side=self.settings.min_photo_side),
+            max_photos=self.settings.max_photos,
+            temp_dir=self.gateways.temp_dir,
+        )
+
+    @cached_property
+    def training(self) -> TrainingService:
+        return TrainingService(
+            clock=self.gateways.clock,
+            jobs=self.gateways.jobs,
+            photos=self.photos,
+            journal=self.trainings,
+            feed=Feed(bus=self.gateways.bus, model=TrainingEvent, job_column="training_id"),
+            price=self.settings.credits_per_training,
+            min_photos=self.settings.min_photos,
+            max_photos=self.settings.max_photos,
+            simulated=self.gateways.provider.simulated,
+        )
+
+    @cached_property
+    def generation(self) -> GenerationService:
+        return GenerationService(
+            clock=self.gateways.clock,
+            jobs=self.gateways.jobs,
+            journal=self.generations,
+            feed=Feed(bus=self.gateways.bus, model=GenerationEvent, job_column="generation_id"),
+            price=self.settings.credits_per_generation,
+            simulated=self.gateways.provider.simulated,
+        )
+
+    @cached_property
+    def webhooks(self) -> WebhookService:
+        return WebhookService(
+            clock=self.gateways.clock,
+            bus=self.gateways.bus,
+            jobs=self.gateways.jobs,
+            provider=self.gateways.provider,
+            submissions=self.submissions,
+            verifier=self.gateways.webhook_verifier,
+        )
+
+    @cached_property
+    def training_run(self) -> TrainingRun:
+        return TrainingRun(
+            store=self.gateways.store,
+            provider=self.gateways.provider,
+            clock=self.gateways.clock,
+            workers=self.gateways.workers,
+            temp_dir=self.gateways.temp_dir,
+            archive_life=timedelta(hours=self.settings.archive_ttl_hours),
+            journal=self.trainings,
+            submissions=self.submissions,
+            follow=TrainingFollow(
+                bus=self.gateways.bus,
+                provider=self.gateways.provider,
+                clock=self.gateways.clock,
+                journal=self.trainings,
+                poll_seconds=self.settings.fal_poll_seconds,
+            ),
+            finish=TrainingFinish(
+                store=self.gateways.store,
+                provider=self.gateways.provider,
+                workers=self.gateways.workers,
+                temp_dir=self.gateways.temp_dir,
+                journal=self.trainings,
+            ),
+            canceller=self.canceller,
+        )
+
+    @cached_property
+    def generation_run(self) -> GenerationRun:
+        return GenerationRun(
+            bus=self.gateways.bus,
+            store=self.gateways.store,
+            provider=self.gateways.provider,
+            workers=self.gateways.workers,
+            temp_dir=self.gateways.temp_dir,
+            journal=self.generations,
+            submissions=self.submissions,
+            canceller=self.canceller,
+            poll_seconds=min(self.settings.fal_poll_seconds, 2.0),
+        )

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from likeness.assembly import Gateways, Wired, build
+from likeness.assembly import Assembly, Gateways
 from likeness.db import connected
 from likeness.sandbox.app import create_sandbox
 from likeness.settings import Settings
@@ -27,11 +27,11 @@ RUN_VERSION = "1"  # change it with the steps of the durable runs
 
 
 @asynccontextmanager
-async def wired(settings: Settings) -> AsyncIterator[Wired]:
+async def wired(settings: Settings) -> AsyncIterator[Assembly]:
     """Open everything in order and close it in reverse."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(connected(settings.database))
-        yield build(settings, await open_gateways(settings, stack))
+        yield Assembly(settings, await open_gateways(settings, stack))
 
 
 async def open_gateways(settings: Settings, stack: AsyncExitStack) -> Gateways:
@@ -40,16 +40,18 @@ async def open_gateways(settings: Settings, stack: AsyncExitStack) -> Gateways:
     await asyncio.to_thread(temp_dir.mkdir, parents=True, exist_ok=True)
     workers = ThreadPoolExecutor(1, thread_name_prefix="images")  # one decoded photo in memory at a time
     stack.callback(workers.shutdown, wait=False, cancel_futures=True)
-    clock, store = SystemClock(), await asset_store(settings)
+    clock, store, executor = SystemClock(), await asset_store(settings), _executor(settings)
     return Gateways(
         clock=clock,
         store=store,
         bus=await _bus(settings, stack),
-        jobs=_jobs(settings),
+        jobs=_jobs(settings, executor),
+        executor=executor,
         provider=await _provider(settings, stack),
         workers=workers,
         temp_dir=temp_dir,
         verifiers=_verifiers(settings, clock),
+        webhook_verifier=None,
         may_read=store.verify if isinstance(store, LocalStore) else _nobody,
     )
 
@@ -94,11 +96,15 @@ async def _bus(settings: Settings, stack: AsyncExitStack) -> EventBus:
     return bus
 
 
-def _jobs(settings: Settings) -> Jobs:
+def _executor(settings: Settings) -> str:
+    """The name under which this process works on runs: always the same with SQLite, so that a restart resumes."""
+    return "local" if settings.is_sqlite else f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _jobs(settings: Settings, executor: str) -> Jobs:
     if settings.is_sqlite:
         file = settings.data_dir.absolute() / "runs.sqlite"
-        return DbosJobs(f"sqlite:///{file}", executor_id="local", application_version=RUN_VERSION)
-    executor = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        return DbosJobs(f"sqlite:///{file}", executor_id=executor, application_version=RUN_VERSION)
     return DbosJobs(settings.database, executor_id=executor, application_version=RUN_VERSION)
 
 

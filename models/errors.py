@@ -181,11 +181,19 @@ class ResultUnusable(LikenessError):
     code = ErrorCode.PROVIDER_REJECTED
 
 
+class WeightsIncomplete(ResultUnusable):
+    """The result could not be used: {reason}"""
+
+
 class Internal(LikenessError):
     """Something went wrong on our side; the credits were given back."""
 
     code = ErrorCode.PROVIDER_UNAVAILABLE
     retryable = True
+
+
+class ForgedWebhook(Exception):
+    """A webhook without a sound signature of the provider, or an old one."""
 
 
 class NotSignedIn(Exception):

@@ -70,4 +70,4 @@ async def progress(
     """A generation's events."""
     context, id = info.context, read_id(generation_id, "Generation")
     events = context.services.generation.follow(context.viewer.id, id, after_seq=after_seq)
-    return await begun(GenerationProgress.of(event) async for event in events)
+    return await begun(events, GenerationProgress.of)

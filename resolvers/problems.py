@@ -1,9 +1,9 @@
 """How an expected failure reaches a client: in `userErrors` of a mutation, else as a top-level BAD_USER_INPUT."""
 
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar, cast
 
 from graphql import GraphQLError
 
@@ -11,6 +11,7 @@ from schema.types import problem
 from schema.types.problem import LikenessError, UserError
 
 P = ParamSpec("P")
+E = TypeVar("E")
 T = TypeVar("T")
 
 
@@ -53,19 +54,19 @@ def bad_input(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     return wrapper
 
 
-async def begun(events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The same events with the first one already read: what is refused is refused before the stream begins."""
+async def begun(events: AsyncIterator[E], show: Callable[[E], T]) -> AsyncGenerator[T, None]:
+    """Show events, the first one read already: what is refused is refused before the stream begins."""
     try:
         first = [await anext(events)]
     except StopAsyncIteration:
         first = []
-    return _continued(first, events)
+    return _continued(first, events, show)
 
 
-async def _continued(first: list[T], events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+async def _continued(first: list[E], events: AsyncIterator[E], show: Callable[[E], T]) -> AsyncGenerator[T, None]:
     """Closing this closes `events`: a client that goes away leaves no listener behind."""
-    async with aclosing(events):
+    async with aclosing(cast("AsyncGenerator[E, None]", events)):
         for event in first:
-            yield event
+            yield show(event)
         async for event in events:
-            yield event
+            yield show(event)

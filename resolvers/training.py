@@ -75,4 +75,4 @@ async def progress(
     """A training's events."""
     context, id = info.context, read_id(training_id, "Training")
     events = context.services.training.follow(context.viewer.id, id, after_seq=after_seq)
-    return await begun(TrainingProgress.of(event) async for event in events)
+    return await begun(events, TrainingProgress.of)

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 from services.credits import Credits
 from services.generation import GenerationService
+from services.generation_changes import GenerationChanges
 from services.health import HealthService
 from services.identity import IdentityService
 from services.photos import PhotoService
 from services.ports import AssetStore
 from services.training import TrainingService
+from services.training_changes import TrainingChanges
+from services.webhooks import WebhookService
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +21,10 @@ class Services:
     identity: IdentityService
     photos: PhotoService
     training: TrainingService
+    training_changes: TrainingChanges
     generation: GenerationService
+    generation_changes: GenerationChanges
+    webhooks: WebhookService
     credits: Credits
     health: HealthService
     store: AssetStore

@@ -64,8 +64,9 @@ class Credits:
             return
         owner = reserve.owner_id
         reserved, spent = await _account(owner, AccountKind.RESERVED), await _account(owner, AccountKind.SPENT)
-        amount = await LedgerEntry.get(posting_id=reserve.id, account_id=reserved.id)
-        moves = {reserved: -amount.amount, spent: amount.amount}
+        entry = await LedgerEntry.get_or_none(posting_id=reserve.id, account_id=reserved.id)
+        amount = entry.amount if entry else 0  # a price of 0 is legal and has no entries
+        moves = {reserved: -amount, spent: amount}
         await self._post(owner, PostingKind.COMMIT, moves, job=job, slot=CLOSE)
 
     @transactional

@@ -1,6 +1,6 @@
 """Stored events and how they are followed: rows are the truth, the bus wakes and carries a copy."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -35,7 +35,7 @@ class Feed(Generic[Event]):
     model: type[Event]
     job_column: str
 
-    async def follow(self, job: UUID, *, after_seq: int | None = None) -> AsyncIterator[Event]:
+    async def follow(self, job: UUID, *, after_seq: int | None = None) -> AsyncGenerator[Event, None]:
         """Yield the newest stored event, or all with `seq > after_seq`; then live ones; end after the final one.
 
         Listens before it reads, so nothing falls between; a number that is not the next one means: read the rows.

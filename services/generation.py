@@ -3,11 +3,13 @@
 import hashlib
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Subquery
 
 from models.errors import Conflict, InvalidInput, ModelNotReady, NotFound
 from models.generation import Generation, GenerationEvent, GenerationLora
@@ -78,30 +80,31 @@ class GenerationService:
         if type is not None:
             query = query.filter(type=type)
         if model is not None:
-            ids = await GenerationLora.filter(model_id=model).values_list("generation_id", flat=True)
-            query = query.filter(id__in=ids)
+            drawn_with = GenerationLora.filter(model_id=model).values("generation_id")
+            query = query.filter(id__in=Subquery(drawn_with))
         return await page(query, list_name="generations", first=first, after=after)
 
     async def get(self, owner: UUID, id: UUID) -> Generation | None:
         """One of a user's own generations."""
         return await Generation.get_or_none(id=id, owner_id=owner)
 
-    async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncIterator[GenerationEvent]:
+    async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncGenerator[GenerationEvent, None]:
         """A generation's events, as `Feed.follow` gives them. Raises `NotFound` for a stranger's."""
         if await self.get(owner, id) is None:
             raise NotFound(what="generation", path=("generationId",))
-        async for event in self.feed.follow(id, after_seq=after_seq):
-            yield event
+        async with aclosing(self.feed.follow(id, after_seq=after_seq)) as events:
+            async for event in events:
+                yield event
 
     async def _models(self, owner: UUID, wanted: GenerationInput) -> list[LoraModel]:
         """The chosen models: own, ready, and all of one generator."""
         ids = [lora.model for lora in wanted.loras]
         found = {model.id: model for model in await LoraModel.filter(owner_id=owner, id__in=ids)}
-        for id in ids:
-            if id not in found:
-                raise NotFound(what="model", path=("input", "modelId"))
-            if found[id].status is not TrainingStatus.COMPLETED:
-                raise ModelNotReady(status=found[id].status, path=("input", "modelId"))
+        for lora in wanted.loras:
+            if lora.model not in found:
+                raise NotFound(what="model", path=lora.path)
+            if found[lora.model].status is not TrainingStatus.COMPLETED:
+                raise ModelNotReady(status=found[lora.model].status, path=lora.path)
         models = [found[id] for id in ids]
         if len({TRAINERS[model.base_model].generator for model in models}) > 1:
             raise InvalidInput(reason="These models do not work together.", path=("input", "loras"))

@@ -9,6 +9,7 @@ from uuid import UUID
 from models.errors import InvalidInput
 from models.status import GenerationType
 from services.generators import DEFAULT_SIZE, IMAGE_SIZES, SCALE, SIDE
+from services.text import is_plain
 
 LONGEST_PROMPT, LONGEST_RUN_ID, MOST_IMAGES, MOST_LORAS, LARGEST_SEED = 2000, 255, 4, 4, 2**31 - 1
 FREE_SIZE = re.compile(r"(\d{3,4})x(\d{3,4})")
@@ -17,10 +18,11 @@ OFFERED = (GenerationType.LORA, GenerationType.CUSTOM_PROMPT)
 
 @dataclass(frozen=True, kw_only=True)
 class LoraChoice:
-    """A model to draw with, and how strongly (0 to 4)."""
+    """A model to draw with, and how strongly (0 to 4); `path` is where the input names it."""
 
     model: UUID
     scale: float = 1.0
+    path: tuple[str, ...] = ("input", "modelId")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +53,14 @@ class GenerationInput:
     def check(self) -> None:
         """Raise the first `InvalidInput` found; each names its field."""
         self._check_type()
-        prompt = self.prompt or ""
-        if not prompt.strip() or len(prompt) > LONGEST_PROMPT or not prompt.replace("\n", " ").isprintable():
-            raise _invalid("prompt", f"must have 1 to {LONGEST_PROMPT} printable characters.")
+        if not is_plain(self.prompt or "", longest=LONGEST_PROMPT, lines=True):
+            raise _invalid("prompt", f"must have 1 to {LONGEST_PROMPT} characters and no control characters.")
         if not 1 <= self.num_images <= MOST_IMAGES:
             raise _invalid("numImages", f"must be from 1 to {MOST_IMAGES}.")
         if self.seed is not None and not 0 <= self.seed <= LARGEST_SEED:
             raise _invalid("seed", f"must be from 0 to {LARGEST_SEED}.")
-        if self.run_id is not None and not (1 <= len(self.run_id) <= LONGEST_RUN_ID and self.run_id.isprintable()):
-            raise _invalid("runId", f"must have 1 to {LONGEST_RUN_ID} printable characters.")
+        if self.run_id is not None and not is_plain(self.run_id, longest=LONGEST_RUN_ID):
+            raise _invalid("runId", f"must have 1 to {LONGEST_RUN_ID} characters and no control characters.")
         self._check_size()
         self._check_loras()
 

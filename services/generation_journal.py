@@ -9,6 +9,7 @@ from models.generation import Generation
 from models.status import GenerationStatus
 from services.credits import Credits
 from services.journal import Journal, locked
+from services.training_journal import NO_ERROR
 from services.unit_of_work import transactional
 
 
@@ -40,12 +41,15 @@ class GenerationJournal:
 
     @transactional
     async def complete(self, id: UUID, **columns: Any) -> Generation | None:
-        """End well: our own copy is kept (its `location` is among the columns) and the reserve is spent."""
+        """End well: our own copy is kept (its `location` is among the columns) and the reserve is spent.
+
+        A success that comes after the generation was failed is kept too; its credits were given back, so it is free.
+        """
         generation = await locked(Generation, id)
-        if generation.status.is_final:
+        if generation.status in {GenerationStatus.COMPLETED, GenerationStatus.CANCELLED}:
             return None
         await self.credits.commit(id)
-        columns |= {"permanent": True, "completed_at": self.journal.clock.now()}
+        columns |= NO_ERROR | {"permanent": True, "completed_at": self.journal.clock.now()}
         event = {"message": "Image ready"}
         return await self.journal.move(generation, GenerationStatus.COMPLETED, columns=columns, event=event)
 

@@ -17,7 +17,8 @@ import structlog
 from models.errors import Internal, LikenessError, ProviderRejected, ProviderUnavailable, ResultUnusable, StorageDown
 from models.generation import Generation, GenerationLora
 from models.lora import LoraModel
-from models.submission import SubmissionState
+from models.submission import Submission, SubmissionState
+from services.cancelling import Canceller
 from services.generation_journal import GenerationJournal
 from services.generators import GENERATORS, TEXT_CHAIN, Generator
 from services.pictures import Picture, check_picture
@@ -32,7 +33,7 @@ from services.ports import (
     Run,
     StoreUnavailable,
 )
-from services.submissions import Submissions, close
+from services.submissions import Submissions, accepted_job, close
 from services.trainers import TRAINERS
 from services.training_follow import wake_topic
 
@@ -52,6 +53,7 @@ class GenerationRun:
     temp_dir: Path
     journal: GenerationJournal
     submissions: Submissions
+    canceller: Canceller
     poll_seconds: float
 
     @property
@@ -76,6 +78,15 @@ class GenerationRun:
                 return
         raise error
 
+    async def finish_late(self, id: UUID) -> None:
+        """Keep the picture of a generation that was failed before its provider delivered."""
+        generation = await Generation.get(id=id)
+        for row in await Submission.filter(job_id=id).order_by("-attempt"):
+            if job := accepted_job(row):
+                result = await self._patiently(partial(self.provider.result, job))
+                await self._keep(generation, GENERATORS[row.model], job, result)
+                return
+
     async def give_up(self, id: UUID, error: Exception) -> None:
         """End a generation that cannot go on, with its reason and a refund."""
         if not isinstance(error, LikenessError):
@@ -95,6 +106,7 @@ class GenerationRun:
         )
         job = await self._submit(generation, generator, attempt, arguments)
         if not await self._ended(generation.id, job):
+            await self.canceller.stop_at_provider(generation.id)
             return
         result = await self._patiently(partial(self.provider.result, job))
         await self._keep(generation, generator, job, result)
@@ -148,8 +160,9 @@ class GenerationRun:
             picture = await asyncio.get_running_loop().run_in_executor(self.workers, check_picture, file.path)
             location = await self._put(generation, picture)
         await self.journal.complete(
-            generation.id, location=location, width=picture.width, height=picture.height, content_sha256=file.sha256
-        )
+            generation.id, location=location, width=picture.width, height=picture.height,
+            content_sha256=file.sha256, **known,
+        )  # fmt: skip
 
     @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
     async def _patiently(self, call: "partial[Any]") -> Any:

@@ -36,6 +36,8 @@ class IdentityService:
         verifier = self.verifiers.get(scheme.lower())
         if verifier is None or not token.strip():
             raise NotSignedIn
+        if not token.isprintable():  # a websocket's JSON can hold what UTF-8 cannot
+            raise NotSignedIn(reason="The token is not valid.")
         subject = await verifier.verify(token.strip())
         telegram = subject.removeprefix("tg:") if subject.startswith("tg:") else None
         return await self.user(subject, telegram_id=telegram)

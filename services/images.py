@@ -23,6 +23,9 @@ _CHILD_SECONDS = 60
 _CHILD_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "SYSTEMROOT")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 
+# Decoded, a photo takes 4 bytes a pixel. Beyond this a process of its own carries them, so that the server stays small.
+_LARGE_PIXELS = 13_000_000
+
 # A stored photo may outgrow its upload (a palette becomes RGB), but not without bound.
 _GROWTH = 3
 
@@ -74,7 +77,9 @@ def normalise(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
     """
     kind = _kind_of(source, rules=rules)
     # One damaged byte can end libheif, and with it the process, with a segmentation fault.
-    return (_normalise_apart if kind is _HEIC else normalise_here)(source, to, rules=rules)
+    if kind is _HEIC or _LARGE_PIXELS < _pixels(source, kind=kind) <= rules.max_pixels:
+        return _normalise_apart(source, Path(f"{to}{kind.extension}"), rules=rules)
+    return normalise_here(source, to, rules=rules)
 
 
 def normalise_here(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
@@ -96,8 +101,18 @@ def normalise_here(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
     )
 
 
-def _normalise_apart(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhoto:
-    command = [sys.executable, "-m", "services.photo_process", str(source.absolute()), str(to.absolute())]
+def _pixels(source: Path, *, kind: _Kind) -> int:
+    """What the header says; 0 when it cannot be read."""
+    try:
+        with Image.open(source, formats=(kind.decoder,)) as image:
+            return image.width * image.height
+    except Exception:
+        return 0
+
+
+def _normalise_apart(source: Path, target: Path, *, rules: PhotoRules) -> NormalPhoto:
+    to = target.absolute().with_suffix("")
+    command = [sys.executable, "-m", "services.photo_process", str(source.absolute()), str(to)]
     # It reads hostile bytes: it gets none of our secrets.
     env = {name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ}
     try:
@@ -111,13 +126,13 @@ def _normalise_apart(source: Path, to: Path, *, rules: PhotoRules) -> NormalPhot
         )
         answer = json.loads(done.stdout)
     except (subprocess.SubprocessError, ValueError) as error:
-        Path(f"{to}{_HEIC.extension}").unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
         raise _rejected(ErrorCode.IMAGE_UNREADABLE, _DAMAGED) from error
     if "os_error" in answer:
         raise OSError(answer["os_error"], os.strerror(answer["os_error"]))
     if "code" in answer:
         raise _rejected(ErrorCode(answer["code"]), answer["reason"])
-    return NormalPhoto(**{**answer["photo"], "path": Path(f"{to}{_HEIC.extension}")})
+    return NormalPhoto(**{**answer["photo"], "path": target})
 
 
 def file_sha256(path: Path) -> str:

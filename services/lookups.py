@@ -39,7 +39,8 @@ async def photos_of_trainings(ids: Sequence[UUID]) -> list[list[Photo]]:
 
 async def latest_events(ids: Sequence[UUID]) -> list[TrainingEvent | None]:
     """The newest event of each training: the one whose number its row carries."""
-    rows = await TrainingEvent.filter(training_id__in=set(ids), seq=F("training__seq"))
+    newest = TrainingEvent.filter(training_id__in=set(ids)).annotate(newest=F("training__seq"))
+    rows = await newest.filter(seq=F("newest"))
     found = {event.training_id: event for event in rows}
     return [found.get(id) for id in ids]
 

@@ -5,6 +5,7 @@ The answer is one line of JSON: `photo`, or `code` and `reason` of a refusal, or
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from services.images import PhotoRules, normalise_here
 def answer(source: str, to: str, rules: str) -> dict[str, Any]:
     """Normalise one photo; `rules` are the fields of `PhotoRules` as JSON."""
     try:
-        import pi_heif
+        with suppress(ImportError):
+            import pi_heif
 
-        pi_heif.register_heif_opener(thumbnails=False)  # type: ignore[attr-defined]
+            pi_heif.register_heif_opener(thumbnails=False)  # type: ignore[attr-defined]
         photo = normalise_here(Path(source), Path(to), rules=PhotoRules(**json.loads(rules)))
     except PhotoRejected as error:
         return {"code": error.code, "reason": error.reason}

@@ -78,39 +78,17 @@ class PhotoService:
         """
         if archive.too_large:
             raise ArchiveRejected(reason="it is too large.", path=("input", "archive"))
-        folder = Path(tempfile.mkdtemp(dir=self.temp_dir))
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self.temp_dir))
         try:
-            unpack = partial(
-                archives.unpack,
-                archive.path,
-                folder,
-                max_entries=ARCHIVE_ENTRIES,
-                max_entry_bytes=self.rules.max_bytes + 1,
-                max_total_bytes=self.max_photos * (self.rules.max_bytes + 1),
-            )
-            entries = await self._work(unpack)
-            files = [
-                UploadedFile(
-                    path=entry.path,
-                    filename=entry.name,
-                    content_type=None,
-                    bytes=entry.path.stat().st_size,
-                    too_large=entry.path.stat().st_size > self.rules.max_bytes,
-                )
-                for entry in entries
-            ]
-            if not files:
-                raise InvalidInput(reason="The archive holds no photos.", path=("input", "archive"))
-            intake = await self.upload(owner, files)
+            intake = await self.upload(owner, await self._unpacked(archive, folder))
         except LikenessError as error:
             error.path = ("input", "archive")
             raise
-        else:
-            for rejection in intake.rejected:
-                rejection.path = ("input", "archive")
-            return intake
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        for rejection in intake.rejected:
+            rejection.path = ("input", "archive")
+        return intake
 
     async def browse(self, owner: UUID, *, first: int | None, after: str | None) -> Page[Photo]:
         """A user's photos, newest first."""
@@ -131,6 +109,26 @@ class PhotoService:
     def url(self, photo: Photo) -> str:
         """Where the owner can see the photo, for a while."""
         return self.store.url(photo.location)
+
+    async def _unpacked(self, archive: UploadedFile, folder: Path) -> list[UploadedFile]:
+        """The files of a ZIP, none of them larger than a photo may be (and one byte, by which it shows)."""
+        largest = self.rules.max_bytes + 1
+        unpack = partial(
+            archives.unpack,
+            archive.path,
+            folder,
+            max_entries=ARCHIVE_ENTRIES,
+            max_entry_bytes=largest,
+            max_total_bytes=self.max_photos * largest,
+        )
+        files = []
+        for entry in await self._work(unpack):
+            size = entry.path.stat().st_size
+            file = UploadedFile(
+                path=entry.path, filename=entry.name, content_type=None, bytes=size, too_large=size >= largest
+            )
+            files.append(file)
+        return files
 
     async def _take(self, owner: UUID, file: UploadedFile, index: int, intake: Intake) -> None:
         try:

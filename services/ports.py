@@ -15,11 +15,16 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The current time, aware, in UTC."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
-        ...
+
+
+class WebhookVerifier(Protocol):
+    """Checks that a webhook was sent by the provider, and just now."""
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> str:
+        """The provider's request id of a sound delivery. Raises `models.errors.ForgedWebhook`."""
 
 
 class TokenVerifier(Protocol):
@@ -27,7 +32,6 @@ class TokenVerifier(Protocol):
 
     async def verify(self, token: str) -> str:
         """The subject (`jwt:<sub>`, `tg:<id>`) of a sound token. Raises `models.errors.NotSignedIn`."""
-        ...
 
 
 # ---- assets ----
@@ -51,23 +55,18 @@ class AssetStore(Protocol):
         the file and returns the same address, so a repeated call is harmless.
         Raises `StoreUnavailable` when it may work later, `StoreRefused` when it will not.
         """
-        ...
 
     def url(self, location: str) -> str:
         """The address to give to a client: permanent for IMAGE, signed and expiring for the other kinds."""
-        ...
 
     async def fetch(self, location: str, to: Path) -> None:
         """Copy the file to a local path. Raises `AssetMissing` when it is gone."""
-        ...
 
     async def delete(self, location: str) -> None:
         """Remove the file; deleting what is gone is not an error."""
-        ...
 
     async def healthy(self) -> bool:
         """Whether the store can be used now."""
-        ...
 
 
 class StoreUnavailable(Exception):
@@ -92,7 +91,6 @@ class Listener(Protocol):
 
     async def get(self, wait_seconds: float) -> Message | None:
         """The next message, or None when `wait_seconds` pass without one."""
-        ...
 
 
 class EventBus(Protocol):
@@ -100,15 +98,12 @@ class EventBus(Protocol):
 
     async def publish(self, topic: str, message: Message) -> None:
         """Send a JSON-able message to whoever listens now; never raises because nobody hears it."""
-        ...
 
     def listen(self, topic: str) -> AbstractAsyncContextManager[Listener]:
         """Subscribe; once entered, every later publish is delivered or dropped as the oldest."""
-        ...
 
     async def watched(self, topic: str) -> bool:
         """Whether anybody, in any process, listens to the topic."""
-        ...
 
 
 # ---- durable runs ----
@@ -129,15 +124,18 @@ class Jobs(Protocol):
 
     async def start(self, runs: Mapping[str, Run]) -> None:
         """Begin working; runs that a crash interrupted are taken up again."""
-        ...
 
     async def stop(self) -> None:
         """Stop working; what is unfinished stays durable."""
-        ...
 
     async def enqueue(self, kind: str, id: UUID) -> None:
         """Run `kind` for `id` once; asking again for the same pair changes nothing."""
-        ...
+
+    async def take_over(self, executor_id: str) -> int:
+        """Put the unfinished runs of a dead process back in the queue and return how many there were."""
+
+    async def forget(self, *, before: datetime) -> int:
+        """Delete the records of runs that ended before a time and return how many there were."""
 
 
 # ---- provider ----
@@ -203,11 +201,9 @@ class Provider(Protocol):
     @property
     def simulated(self) -> bool:
         """Whether results are made up by the sandbox."""
-        ...
 
     async def upload(self, path: Path, *, content_type: str, expires_in: timedelta) -> str:
         """Put a file where the provider can read it and where it dies by itself; return its URL. May be repeated."""
-        ...
 
     async def submit(
         self, endpoint: str, arguments: Mapping[str, Any], *, webhook_url: str | None = None
@@ -218,26 +214,21 @@ class Provider(Protocol):
         `ProviderRejected`/`ProviderKeyRefused`/`ProviderBalanceExhausted`/`MissingFalKey` when it never will be,
         `SubmitUnknown` when the request was sent and the answer was lost.
         """
-        ...
 
     async def status(self, job: ProviderJob, *, logs: bool = False) -> ProviderStatus:
         """Where the job stands. Raises `ProviderUnavailable`, `ProviderJobGone`, `ProviderKeyRefused`."""
-        ...
 
     async def result(self, job: ProviderJob) -> Mapping[str, Any]:
         """The output of an ended job. Raises `ProviderRejected` for the model's own error (422 and the like)."""
-        ...
 
     async def cancel(self, job: ProviderJob) -> CancelOutcome:
         """Ask the provider to stop a job."""
-        ...
 
     async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
         """Look in the provider's recent requests for those whose arguments or webhook contain one of `needles`.
 
         The newest comes first. Raises `ProviderUnavailable` when the list cannot be read.
         """
-        ...
 
     async def download(self, url: str, to: Path, *, limit: int) -> Download:
         """Fetch an output: https, the provider's own hosts, no redirect elsewhere, at most `limit` bytes.
@@ -245,8 +236,9 @@ class Provider(Protocol):
         Raises `ProviderUnavailable` when it may work later, `ProviderJobGone` when the file is gone,
         `ProviderRejected` for an address or size that is not allowed.
         """
-        ...
+
+    def known_job(self, endpoint: str, request_id: str) -> ProviderJob:
+        """The job with this request id, for when the provider tells nothing but the id."""
 
     async def healthy(self) -> bool:
         """Whether the provider answers now."""
-        ...

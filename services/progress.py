@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from models.status import STAGE_WINDOWS, TrainingStage
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-BAR = re.compile(r"(?<![\d/])(\d+)/(\d+)(?:\s*\[[^\]<]*<([\d:?]+))?")
-STEP = re.compile(r"\bsteps?:?\s+(\d+)\s*(?:/|of)\s*(\d+)", re.IGNORECASE)
-PERCENT = re.compile(r"\btrain\w*\b[^%]*?(\d+(?:\.\d+)?)\s*%", re.IGNORECASE)
+# Bounded: Python refuses to read numbers of more than 4,300 digits, and open repetitions take quadratic time.
+BAR = re.compile(r"(?<![\d/])(\d{1,9})/(\d{1,9})(?!\d)(?:\s{0,9}\[[^\]<]{0,40}<([\d:?]{1,20}))?", re.ASCII)
+STEP = re.compile(r"\bsteps?:?\s{1,9}(\d{1,9})\s{0,9}(?:/|of)\s{0,9}(\d{1,9})(?!\d)", re.ASCII | re.IGNORECASE)
+PERCENT = re.compile(r"\btrain\w{0,20}\b[^%]{0,200}?(\d{1,9}(?:\.\d{1,9})?)\s{0,9}%", re.ASCII | re.IGNORECASE)
+LONGEST_ETA = 30 * 24 * 3600  # seconds; more is no estimate, and the column holds 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ def _seconds(text: str | None) -> int | None:
     seconds = 0
     for part in text.split(":"):
         seconds = seconds * 60 + int(part or 0)
-    return seconds
+    return seconds if seconds <= LONGEST_ETA else None
 
 
 def estimated(elapsed: float, expected: float) -> Parsed:

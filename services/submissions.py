@@ -11,8 +11,10 @@ import structlog
 from models.errors import ProviderError, ProviderUnavailable, SubmitUnknown
 from models.submission import Submission, SubmissionState
 from services.ports import Clock, Provider, ProviderJob
+from services.unit_of_work import transactional
 
 GRACE = timedelta(minutes=10)
+STALE = timedelta(seconds=30)  # an intent older than this is not sent any more
 LOOK_AGAIN_SECONDS = 10.0
 
 _log = structlog.get_logger()
@@ -36,23 +38,19 @@ class Submissions:
         Raises `ProviderUnavailable` when it was surely not accepted (call again later) and another `ProviderError`
         when it never will be, or when nobody knows after the grace time.
         """
-        row, fresh = await Submission.get_or_create(
-            {
-                "endpoint": endpoint, "model": model, "arguments": dict(arguments), "needle": needle,
-                "created_at": self.clock.now(),
-            },
-            job_id=job,
-            attempt=attempt,
-        )  # fmt: skip
+        now = self.clock.now()
+        columns = {"endpoint": endpoint, "model": model, "arguments": dict(arguments), "needle": needle}
+        row, fresh = await _intend(job, attempt, columns | {"created_at": now})
         if row.state is SubmissionState.REFUSED:
-            fresh = bool(await _change(row, SubmissionState.REFUSED, SubmissionState.INTENDED))
+            fresh = bool(await _change(row, SubmissionState.REFUSED, SubmissionState.INTENDED, created_at=now))
         if fresh:
             return await self._post(row)
-        if row.state is SubmissionState.FAILED:
-            raise ProviderError(reason=row.error or "unknown")
         return accepted_job(row) or await self._recover(row)
 
     async def _post(self, row: Submission) -> ProviderJob:
+        if self.clock.now() - row.created_at > STALE:
+            # This process was stopped in between, and another may have given the intent up.
+            return await self._recover(row)
         try:
             job = await self.provider.submit(row.endpoint, row.arguments, webhook_url=self._webhook(row))
         except SubmitUnknown as error:
@@ -60,37 +58,25 @@ class Submissions:
             return await self._recover(row)
         except ProviderError as error:
             to = SubmissionState.REFUSED if isinstance(error, ProviderUnavailable) else SubmissionState.FAILED
-            await _change(row, SubmissionState.INTENDED, to, error=error.message)
+            await _change(row, SubmissionState.INTENDED, to, error=error.facts.get("reason", error.message))
             raise
         await self.adopt(row, job)
         return job
 
     async def adopt(self, row: Submission, job: ProviderJob) -> None:
-        """Save the request id of an accepted job."""
-        await _change(
-            row,
-            SubmissionState.INTENDED,
-            SubmissionState.ACCEPTED,
+        """Save the request id of an accepted job, also of one that was given up too early."""
+        await Submission.filter(id=row.id, request_id=None).update(
+            state=SubmissionState.ACCEPTED,
             request_id=job.request_id,
             status_url=job.status_url,
             response_url=job.response_url,
             cancel_url=job.cancel_url,
             accepted_at=self.clock.now(),
         )
+        await row.refresh_from_db()
 
-    async def _recover(self, row: Submission) -> ProviderJob:
-        """Find a job whose answer was lost, in our rows (a webhook may have told) or the provider's list."""
-        while True:
-            await row.refresh_from_db()
-            if job := accepted_job(row) or await self._find(row):
-                return job
-            if self.clock.now() - row.created_at > self.grace:
-                lost = SubmitUnknown(reason="its answer was lost, and no trace of the job was found.")
-                await _change(row, SubmissionState.INTENDED, SubmissionState.FAILED, error=lost.message)
-                raise lost
-            await self.clock.sleep(LOOK_AGAIN_SECONDS)
-
-    async def _find(self, row: Submission) -> ProviderJob | None:
+    async def find(self, row: Submission) -> ProviderJob | None:
+        """Look once in the provider's list for a job whose answer was lost, and adopt it."""
         try:
             candidates = await self.provider.find(row.endpoint, [str(row.id), row.needle])
         except ProviderError as error:
@@ -99,8 +85,26 @@ class Submissions:
         for job in candidates:
             if not await Submission.filter(request_id=job.request_id).exists():
                 await self.adopt(row, job)
-                return job
+                return accepted_job(row)
         return None
+
+    async def _recover(self, row: Submission) -> ProviderJob:
+        """Find a job whose answer was lost, in our rows (a webhook may have told) or the provider's list."""
+        while True:
+            await row.refresh_from_db()
+            if job := accepted_job(row):
+                return job
+            if row.state is SubmissionState.REFUSED:
+                raise ProviderUnavailable(reason=row.error or "unknown")
+            if row.state is SubmissionState.FAILED:
+                raise ProviderError(reason=row.error or "unknown")
+            if job := await self.find(row):
+                return job
+            if self.clock.now() - row.created_at > self.grace:
+                lost = SubmitUnknown(reason="its answer was lost, and no trace of the job was found.")
+                await _change(row, SubmissionState.INTENDED, SubmissionState.FAILED, error=lost.message, lost=True)
+                raise lost
+            await self.clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _webhook(self, row: Submission) -> str | None:
         return f"{self.public_url}/webhooks/fal?job={row.id}" if self.public_url else None
@@ -121,6 +125,12 @@ def accepted_job(row: Submission) -> ProviderJob | None:
 async def close(job: UUID, to: SubmissionState, *, attempt: int = 0, error: str | None = None) -> None:
     """Note how an accepted call ended."""
     await Submission.filter(job_id=job, attempt=attempt).update(state=to, error=error)
+
+
+@transactional
+async def _intend(job: UUID, attempt: int, columns: dict[str, Any]) -> tuple[Submission, bool]:
+    """The row of this call, and whether it is new; shielded, because `get_or_create` opens a transaction."""
+    return await Submission.get_or_create(columns, job_id=job, attempt=attempt)
 
 
 async def _change(row: Submission, old: SubmissionState, new: SubmissionState, **columns: Any) -> int:

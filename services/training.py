@@ -1,6 +1,7 @@
 """Trainings as their owner sees them: start, follow, list."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -93,12 +94,13 @@ class TrainingService:
         """One of a user's own models."""
         return await LoraModel.get_or_none(id=id, owner_id=owner)
 
-    async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncIterator[TrainingEvent]:
+    async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncGenerator[TrainingEvent, None]:
         """A training's events, as `Feed.follow` gives them. Raises `NotFound` for a stranger's."""
         if await self.get(owner, id) is None:
             raise NotFound(what="training", path=("trainingId",))
-        async for event in self.feed.follow(id, after_seq=after_seq):
-            yield event
+        async with aclosing(self.feed.follow(id, after_seq=after_seq)) as events:
+            async for event in events:
+                yield event
 
     @transactional
     async def _accept(self, owner: UUID, wanted: TrainingInput, photos: list[Photo]) -> Training:

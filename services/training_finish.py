@@ -13,8 +13,8 @@ from uuid import UUID
 
 import stamina
 
-from models.errors import ProviderUnavailable, ResultUnusable, StorageDown
-from models.status import TrainingStage
+from models.errors import ProviderUnavailable, ResultUnusable, StorageDown, WeightsIncomplete
+from models.status import TrainingStage, TrainingStatus
 from models.submission import Submission, SubmissionState
 from models.training import Training
 from services.ports import AssetKind, AssetStore, Download, Provider, StoreUnavailable
@@ -44,7 +44,7 @@ class TrainingFinish:
         Raises `ProviderRejected` for the model's own error, `ResultUnusable` for a result without sound weights.
         """
         training = await Training.get(id=id)
-        if training.status.is_final:
+        if training.status in {TrainingStatus.COMPLETED, TrainingStatus.CANCELLED}:
             return
         await self.journal.progress(id, stage=TrainingStage.FINALIZING, message=FINALIZING)
         job = accepted_job(await Submission.get(job_id=id))
@@ -63,8 +63,7 @@ class TrainingFinish:
         folder = self.temp_dir / f"weights-{training.id}"
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         try:
-            weights = await self._fetch(weights_url, folder / "weights", LARGEST_WEIGHTS)
-            await asyncio.get_running_loop().run_in_executor(self.workers, check_safetensors, weights.path)
+            weights = await self._fetch_weights(weights_url, folder / "weights")
             await self._say(training.id, 0.5, f"Weights received ({weights.bytes / 1e6:.1f} MB)")
             columns = {
                 "weights_location": await self._put(weights, f"{training.model_id}.safetensors"),
@@ -79,6 +78,13 @@ class TrainingFinish:
             return columns
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    @stamina.retry(on=WeightsIncomplete, attempts=4)
+    async def _fetch_weights(self, url: str, to: Path) -> Download:
+        """Fetch until the file is whole: a cut one is fetched again."""
+        weights = await self._fetch(url, to, LARGEST_WEIGHTS)
+        await asyncio.get_running_loop().run_in_executor(self.workers, check_safetensors, weights.path)
+        return weights
 
     async def _fetch(self, url: str, to: Path, limit: int) -> Download:
         download: Download = await self._patiently(partial(self.provider.download, url, to, limit=limit))
@@ -100,7 +106,7 @@ class TrainingFinish:
 
 
 def check_safetensors(path: Path) -> None:
-    """Raise `ResultUnusable` unless the file's header and length agree.
+    """Raise `ResultUnusable` unless the header is sound, `WeightsIncomplete` unless the file is as long as it says.
 
     The format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors, whose last `data_offsets`
     end is the length of the rest (https://huggingface.co/docs/safetensors).
@@ -116,7 +122,7 @@ def check_safetensors(path: Path) -> None:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise ResultUnusable(reason="the weights have no readable safetensors header.") from error
     if 8 + length + end != size:
-        raise ResultUnusable(reason=f"the weights are incomplete ({size} of {8 + length + end} bytes).")
+        raise WeightsIncomplete(reason=f"the weights are incomplete ({size} of {8 + length + end} bytes).")
 
 
 def _file_url(result: Mapping[str, Any], name: str) -> str | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from models.errors import InvalidInput, LikenessError, NotEnoughPhotos, TooManyPhotos
 from models.status import SubjectGender, TrainingQuality
+from services.text import is_plain
 from services.trainers import DEFAULT_TRAINER, Number, Trainer, trainer_for
 
 STEPS = {TrainingQuality.ECONOMY: 500, TrainingQuality.QUALITY: 1000}
@@ -59,8 +60,8 @@ class TrainingInput:
             _check_text("triggerWord", self.trigger_word, LONGEST_TRIGGER)
             if not TRIGGER.fullmatch(self.trigger_word):
                 raise _invalid("triggerWord", "may hold letters, digits, _, - and single spaces.")
-        if self.idempotency_key is not None and not 1 <= len(self.idempotency_key) <= LONGEST_KEY:
-            raise _invalid("idempotencyKey", f"must have 1 to {LONGEST_KEY} characters.")
+        if self.idempotency_key is not None:
+            _check_text("idempotencyKey", self.idempotency_key, LONGEST_KEY)
         self._check_source(min_photos, max_photos)
         self._check_numbers()
 
@@ -92,8 +93,8 @@ class TrainingInput:
 
 
 def _check_text(field: str, text: str, longest: int) -> None:
-    if not text.strip() or len(text) > longest or not text.isprintable():
-        raise _invalid(field, f"must have 1 to {longest} printable characters.")
+    if not is_plain(text, longest=longest):
+        raise _invalid(field, f"must have 1 to {longest} characters and no control characters.")
 
 
 def _check_archive_url(url: str) -> None:

@@ -13,6 +13,8 @@ from services.journal import Journal, locked
 from services.progress import overall_percent
 from services.unit_of_work import transactional
 
+NO_ERROR: dict[str, Any] = {"error_code": None, "error_message": None, "error_retryable": False}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJournal:
@@ -47,13 +49,17 @@ class TrainingJournal:
 
     @transactional
     async def complete(self, id: UUID, *, model: dict[str, Any]) -> Training | None:
-        """End well: `model` holds the columns of the trained model. The reserve is spent."""
+        """End well: `model` holds the columns of the trained model. The reserve is spent.
+
+        A success that comes after the training was failed is kept too; its credits were given back, so it is free.
+        """
         training = await locked(Training, id)
-        if training.status.is_final:
+        if training.status in {TrainingStatus.COMPLETED, TrainingStatus.CANCELLED}:
             return None
         await LoraModel.filter(id=training.model_id).update(**model)
         await self.credits.commit(id)
-        columns = {"stage": TrainingStage.FINALIZING, "percent": 100.0, "completed_at": self.journal.clock.now()}
+        now = self.journal.clock.now()
+        columns = {"stage": TrainingStage.FINALIZING, "percent": 100.0, "completed_at": now, **NO_ERROR}
         event = {"message": "Training completed", "stage_percent": 100.0}
         return await self._move(training, TrainingStatus.COMPLETED, columns, event)
 

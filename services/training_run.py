@@ -16,8 +16,9 @@ import structlog
 
 from models.errors import Internal, LikenessError, ProviderUnavailable, StorageDown
 from models.photo import Photo, TrainingArchive
-from models.status import TrainingStage
+from models.status import TrainingStage, TrainingStatus
 from models.training import Training, TrainingPhoto
+from services.cancelling import Canceller
 from services.packing import Packed, PackPhoto, archive_key, pack
 from services.ports import AssetStore, Clock, Provider, Run, StoreUnavailable
 from services.submissions import Submissions
@@ -46,6 +47,7 @@ class TrainingRun:
     submissions: Submissions
     follow: TrainingFollow
     finish: TrainingFinish
+    canceller: Canceller
 
     @property
     def run(self) -> Run:
@@ -55,7 +57,10 @@ class TrainingRun:
     async def hand_over(self, id: UUID) -> None:
         """Pack the photos and put the ZIP where the provider reads it and where it dies by itself."""
         training = await Training.get(id=id)
-        if training.status.is_final or training.images_data_url:
+        if training.status.is_final or training.archive_url:
+            return
+        if training.images_data_url:
+            await Training.filter(id=id).update(archive_url=training.images_data_url)
             return
         photos = await _photos(id)
         key = archive_key([photo.sha256 for photo in photos])
@@ -63,28 +68,17 @@ class TrainingRun:
         if archive is None or archive.expires_at - self.archive_life / 2 < self.clock.now():
             async with self._folder(id) as folder:
                 archive = await self._upload(training, photos, key, folder)
-        await Training.filter(id=id).update(images_data_url=archive.url, archive_sha256=archive.sha256)
+        await Training.filter(id=id).update(archive_url=archive.url, archive_sha256=archive.sha256)
 
     async def submit(self, id: UUID) -> None:
-        """Make the one paid call; a provider that surely did not take it is asked again later."""
+        """Make the one paid call; a training cancelled meanwhile is cancelled at the provider too."""
         training = await Training.get(id=id)
-        if training.status.is_final:
-            return
-        await self.journal.progress(id, stage=TrainingStage.ARCHIVE_URL, message="Getting training data URL...")
-        trainer, url = trainer_for(training.base_model), training.images_data_url or ""
-        arguments = trainer.arguments(
-            archive_url=url, trigger=training.trigger_word, caption=training.instance_prompt, steps=training.steps,
-            create_masks=training.create_masks, is_style=training.is_style, preprocessed=False,
-            learning_rate=training.learning_rate,
-        )  # fmt: skip
-        retry = stamina.retry_context(
-            on=ProviderUnavailable, attempts=SUBMIT_ATTEMPTS, timeout=SUBMIT_PATIENCE, wait_initial=1, wait_max=120
-        )
-        async for attempt in retry:
-            with attempt:
-                await self.submissions.submit(
-                    id, endpoint=trainer.endpoint, model=trainer.key, arguments=arguments, needle=url
-                )
+        if not training.status.is_final:
+            await self.journal.progress(id, stage=TrainingStage.ARCHIVE_URL, message="Getting training data URL...")
+            await self._submit(training)
+            training = await Training.get(id=id)
+        if training.status is TrainingStatus.CANCELLED:
+            await self.canceller.stop_at_provider(id)
 
     async def watch(self, id: UUID) -> None:
         """Follow the provider until it has ended."""
@@ -99,6 +93,23 @@ class TrainingRun:
         if not isinstance(error, LikenessError):
             _log.error("training.gave_up", training=str(id), exc_info=error)
         await self.journal.fail(id, error if isinstance(error, LikenessError) else Internal())
+
+    async def _submit(self, training: Training) -> None:
+        """A provider that surely did not take the call is asked again later."""
+        trainer, url = trainer_for(training.base_model), training.archive_url or ""
+        arguments = trainer.arguments(
+            archive_url=url, trigger=training.trigger_word, caption=training.instance_prompt, steps=training.steps,
+            create_masks=training.create_masks, is_style=training.is_style, preprocessed=False,
+            learning_rate=training.learning_rate,
+        )  # fmt: skip
+        retry = stamina.retry_context(
+            on=ProviderUnavailable, attempts=SUBMIT_ATTEMPTS, timeout=SUBMIT_PATIENCE, wait_initial=1, wait_max=120
+        )
+        async for attempt in retry:
+            with attempt:
+                await self.submissions.submit(
+                    training.id, endpoint=trainer.endpoint, model=trainer.key, arguments=arguments, needle=url
+                )
 
     async def _upload(self, training: Training, photos: list[Photo], key: str, folder: Path) -> TrainingArchive:
         files = await self._gather(training.id, photos, folder)

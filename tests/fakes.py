@@ -169,8 +169,9 @@ class FakeProvider:
     async def healthy(self) -> bool:
         return self.works
 
+    def known_job(self, endpoint: str, request_id: str) -> ProviderJob:
+        return self._job(request_id)
+
     def _job(self, request_id: str) -> ProviderJob:
         at = f"https://provider.example/requests/{request_id}"
-        return ProviderJob(
-            request_id=request_id, status_url=f"{at}/status", response_url=at, cancel_url=f"{at}/cancel"
-        )
+        return ProviderJob(request_id=request_id, status_url=f"{at}/status", response_url=at, cancel_url=f"{at}/cancel")

@@ -90,7 +90,10 @@ async def _main_job(client: Client, folder: Path, times: dict[str, float]) -> Pa
 
 
 def demo_environ(environ: Mapping[str, str], *, data_dir: Path, speed: float) -> dict[str, str]:
-    """The server's environment: ours, without sign-in and without a public address."""
+    """The server's environment: ours, without sign-in and without a public address.
+
+    The provider is asked every second unless FAL_POLL_SECONDS is set: a fast sandbox would be done between two looks.
+    """
     kept = {name: value for name, value in environ.items() if name.upper() not in NOT_FOR_THE_DEMO}
     return {"FAL_POLL_SECONDS": "1"} | kept | {"DATA_DIR": str(data_dir), "SANDBOX_SPEED": f"{speed:g}"}
 

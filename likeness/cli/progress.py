@@ -78,10 +78,11 @@ def line_of(event: dict[str, Any]) -> str:
 
 
 def details_of(event: dict[str, Any]) -> str:
-    """Step and remaining time, as far as they are known."""
+    """Step and remaining time, as far as they are known and the message does not say them already."""
     parts = []
-    if event.get("step") is not None and event.get("totalSteps"):
-        parts.append(f"step {event['step']}/{event['totalSteps']}")
+    step = f"{event.get('step')}/{event.get('totalSteps')}"
+    if "None" not in step and step not in event["message"]:
+        parts.append(f"step {step}")
     if event.get("etaSeconds"):
         minutes, seconds = divmod(event["etaSeconds"], 60)
         parts.append(f"{minutes}:{seconds:02} left")

@@ -72,9 +72,7 @@ def worker() -> None:
     """Work on trainings and generations without serving the API (needs PostgreSQL)."""
     settings = load_settings()
     if settings.is_sqlite:
-        raise SettingsError(
-            "A worker needs DATABASE_URL=postgres://...; with SQLite, serve does all."
-        )
+        raise SettingsError("A worker needs DATABASE_URL=postgres://...; with SQLite, serve does all.")
     asyncio.run(_work(settings))
 
 

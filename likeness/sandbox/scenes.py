@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from likeness.sandbox.colours import Look, mix, shade
 from likeness.sandbox.signature import GRID
@@ -14,15 +14,15 @@ Scene = Callable[[Draw, int, int, Look, random.Random], None]
 
 def backdrop(width: int, height: int, *, prompt: str, look: Look, chance: random.Random) -> Image.Image:
     """A gradient, the training photos' average as a soft glow in it, and a scene."""
-    ramp = Image.linear_gradient("L").resize((width, height))
-    image = Image.composite(
-        Image.new("RGB", (width, height), look.sky[1]), Image.new("RGB", (width, height), look.sky[0]), ramp
-    )
+    # What is soft is mixed small and enlarged once: a server draws beside its other work.
+    image = ImageOps.colorize(Image.linear_gradient("L"), look.sky[0], look.sky[1])
     if look.average is not None and look.influence:
-        glow = Image.frombytes("RGB", (GRID, GRID), look.average).resize((width, height), Image.Resampling.BICUBIC)
+        glow = Image.frombytes("RGB", (GRID, GRID), look.average).resize(image.size, Image.Resampling.BICUBIC)
         image = Image.blend(image, glow, 0.45 * look.influence)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
     _scene(prompt, chance)(ImageDraw.Draw(image), width, height, look, chance)
-    return _vignette(image)
+    _darken_edges(image)
+    return image
 
 
 def _scene(prompt: str, chance: random.Random) -> Scene:
@@ -115,6 +115,6 @@ _SCENES: Mapping[tuple[str, ...], Scene] = {
 }
 
 
-def _vignette(image: Image.Image) -> Image.Image:
-    light = Image.radial_gradient("L").resize(image.size).point(lambda value: 255 - max(0, value - 110) * 2 // 3)
-    return ImageChops.multiply(image, Image.merge("RGB", (light, light, light)))
+def _darken_edges(image: Image.Image) -> None:
+    dark = Image.radial_gradient("L").point(lambda value: max(0, value - 110) * 2 // 3)
+    image.paste((0, 0, 0), mask=dark.resize(image.size))

@@ -44,6 +44,7 @@ class Migration(migrations.Migration):
         ),
         ops.AddField(model_name="Training", name="archive_url", field=fields.CharField(null=True, max_length=2000)),
         ops.AddField(model_name="Training", name="retry_of", field=fields.UUIDField(null=True)),
+        ops.AddField(model_name="Submission", name="lost", field=fields.BooleanField(default=False, db_default=False)),
         _sql(
             'CREATE UNIQUE INDEX "uq_trainings_retry_of" ON "trainings" (retry_of)',
             'DROP INDEX "uq_trainings_retry_of"',

@@ -73,8 +73,12 @@ class GenerateImageInput:
         if self.model_id is not None:
             return (LoraChoice(model=read_id(self.model_id, "LoraModel")),)
         return tuple(
-            LoraChoice(model=read_id(lora.model_id, "LoraModel"), scale=1.0 if lora.scale is None else lora.scale)
-            for lora in self.loras or ()
+            LoraChoice(
+                model=read_id(lora.model_id, "LoraModel"),
+                scale=1.0 if lora.scale is None else lora.scale,
+                path=("input", "loras", str(index), "modelId"),
+            )
+            for index, lora in enumerate(self.loras or ())
         )
 
 

@@ -43,7 +43,8 @@ def read_id(id: str, type_name: str) -> UUID:
             return found
     except ValueError:
         pass
-    return uuid5(NAMESPACE_URL, id)
+    # A client can send half a surrogate pair, which has no UTF-8.
+    return uuid5(NAMESPACE_URL, ascii(id))
 
 
 class OfRow:

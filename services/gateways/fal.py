@@ -116,8 +116,11 @@ class FalProvider:
 
         return await _patiently(ask)
 
+    def known_job(self, endpoint: str, request_id: str) -> ProviderJob:
+        return rebuilt(endpoint, request_id)
+
     async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
-        client, cursor, found = await self._authorised(), None, dict[str, str]()
+        cursor, found = None, dict[str, str]()
         for _ in range(fal_requests.MAX_PAGES):
             page = await self._list(fal_requests.query(endpoint, cursor=cursor))
             found |= {id: when for when, id in fal_requests.matching(page, needles)}
@@ -125,7 +128,7 @@ class FalProvider:
             if cursor is None:
                 break
         newest_first = sorted(found, key=found.__getitem__, reverse=True)
-        return [rebuilt(client, endpoint, id) for id in newest_first]
+        return [rebuilt(endpoint, id) for id in newest_first]
 
     async def upload(self, path: Path, *, content_type: str, expires_in: timedelta) -> str:
         seconds = max(int(expires_in.total_seconds()), 1)

@@ -58,9 +58,10 @@ def outcome(answer: httpx.Response) -> CancelOutcome:
     raise refusal(answer)
 
 
-def rebuilt(client: httpx.AsyncClient, endpoint: str, id: str) -> ProviderJob:
-    """The list holds no addresses, so here alone they are built as fal builds them."""
-    handle = fal_client.AsyncRequestHandle.from_request_id(client, endpoint, id)
+def rebuilt(endpoint: str, id: str) -> ProviderJob:
+    """The request list and webhooks hold no addresses, so here alone they are built as fal builds them."""
+    unused: Any = None  # the handle keeps its client only for calls of its own
+    handle = fal_client.AsyncRequestHandle.from_request_id(unused, endpoint, id)
     return ProviderJob(
         request_id=id,
         status_url=handle.status_url,

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ QUEUE = "runs"
 THREADS = 16  # DBOS has no bound of its own; its calls to the database run in these
 STOP_SECONDS = 10.0  # how long a cancelled step may take to clean up
 ENQUEUE_SECONDS = 30.0
+FORGET_BATCH = 1000
 
 Workflow = Callable[[str, str], Coroutine[Any, Any, None]]
 
@@ -130,6 +132,15 @@ class DbosJobs:
         )
         await DBOS.resume_workflows_async([run.workflow_id for run in lost], queue_name=QUEUE)
         return len(lost)
+
+    async def forget(self, *, before: datetime) -> int:
+        """Delete ended runs; DBOS keeps them for ever otherwise. Bounded: the next sweep takes the rest."""
+        ended = await DBOS.list_workflows_async(
+            status=["SUCCESS", "ERROR", "CANCELLED"], name=WORKFLOW, completed_before=before.isoformat(),
+            limit=FORGET_BATCH, load_input=False, load_output=False,
+        )  # fmt: skip
+        await DBOS.delete_workflows_async([run.workflow_id for run in ended])
+        return len(ended)
 
     async def _write(self, kind: str, id: UUID) -> None:
         assert self._workflow is not None, "start first"

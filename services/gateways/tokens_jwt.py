@@ -34,6 +34,8 @@ class Expected:
             raise NotSignedIn(reason="The token has expired.") from None
         except jwt.PyJWTError:
             raise NotSignedIn(reason="The token is not valid.") from None
+        if not claims["sub"].strip():
+            raise NotSignedIn(reason="The token names nobody.")
         return f"jwt:{claims['sub']}"
 
 

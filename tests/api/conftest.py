@@ -1,30 +1,29 @@
-"""A migrated database and a stage for the tests of the schema."""
+"""A stage for the tests of the schema."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tortoise.backends.base.executor import EXECUTOR_CACHE
 
-from likeness.db import connected, migrate
+from likeness.db import connected
 from tests.api.schema_stage import Stage
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database in the newest schema, to be copied."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    asyncio.run(migrate(f"sqlite://{path}"))
-    return path
+@pytest.fixture
+async def stage(sqlite_database_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
+    """The schema on a fresh SQLite database."""
+    with ThreadPoolExecutor(max_workers=1) as workers:
+        async with connected(sqlite_database_url):
+            yield await Stage(folder=tmp_path, workers=workers).open()
 
 
 @pytest.fixture
-async def stage(migrated: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    """The schema on a fresh database."""
-    path = tmp_path / "stage.db"
-    shutil.copy(migrated, path)
+async def stage_on_each(database: str, tmp_path: Path) -> AsyncIterator[Stage]:
+    """The schema on a fresh database of each kind, for what depends on its SQL."""
+    # Tortoise keeps the text of its statements per connection name, whatever kind of database has the name.
+    EXECUTOR_CACHE.clear()
     with ThreadPoolExecutor(max_workers=1) as workers:
-        async with connected(f"sqlite://{path}"):
-            yield await Stage(folder=tmp_path, workers=workers).open()
+        yield await Stage(folder=tmp_path, workers=workers).open()
+    EXECUTOR_CACHE.clear()

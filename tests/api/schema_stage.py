@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -93,15 +93,17 @@ class Stage:
             clock=self.clock, jobs=self.jobs, journal=self.generations, price=2, simulated=True,
             feed=Feed(bus=self.bus, model=GenerationEvent, job_column="generation_id"),
         )  # fmt: skip
-        return Services(
-            identity=IdentityService(clock=self.clock, verifiers={}),
-            photos=photos,
-            training=training,
-            generation=generation,
-            credits=self.credits,
-            health=HealthService(store=self.store, provider=self.provider),
-            store=self.store,
-        )
+        made = {
+            "identity": IdentityService(clock=self.clock, verifiers={}),
+            "photos": photos,
+            "training": training,
+            "generation": generation,
+            "credits": self.credits,
+            "health": HealthService(store=self.store, provider=self.provider),
+            "store": self.store,
+        }
+        # No resolver asks the others.
+        return Services(**dict.fromkeys(part.name for part in fields(Services)) | made)
 
     def context(self, viewer: User | None = None) -> Context:
         return Context.build(self.services, viewer or self.me, "request-1")
@@ -144,8 +146,8 @@ class Stage:
         id = new_id()
         return await Photo.create(
             id=id, owner_id=(owner or self.me).id, filename="me.jpg", content_type="image/jpeg",
-            location=f"photo/{id}.jpg", bytes=1234, width=640, height=800, sha256="ab" * 32, source_sha256=f"{id.hex:0>64}",
-            created_at=self.clock.now(),
+            location=f"photo/{id}.jpg", bytes=1234, width=640, height=800, sha256="ab" * 32,
+            source_sha256=f"{id.hex:0>64}", created_at=self.clock.now(),
         )  # fmt: skip
 
     async def photo_ids(self, count: int = 2, owner: User | None = None) -> list[str]:

@@ -1,0 +1,106 @@
+"""Webhooks of the provider: verified, kept once, answered at once, worked later by a durable run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from models.errors import ForgedWebhook
+from models.generation import Generation
+from models.ids import new_id
+from models.inbox import InboxMessage
+from models.status import GenerationStatus, TrainingStatus
+from models.submission import Submission
+from models.training import Training
+from services.ports import Clock, EventBus, Jobs, Provider, Run, WebhookVerifier
+from services.rescue import RUN as RESCUE
+from services.submissions import Submissions
+from services.training_follow import wake_topic
+from services.unit_of_work import after_commit, transactional
+
+RUN = "webhook"
+SOURCE = "fal"
+LARGEST_BODY = 1024**2  # bytes
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookService:
+    """Takes deliveries in; `verifier` is None while webhooks are off (no PUBLIC_URL)."""
+
+    clock: Clock
+    bus: EventBus
+    jobs: Jobs
+    provider: Provider
+    submissions: Submissions
+    verifier: WebhookVerifier | None
+
+    @property
+    def run(self) -> Run:
+        """The durable run `webhook`, whose id is the inbox message's."""
+        return Run(steps=(self.work,), give_up=self.give_up)
+
+    async def receive(self, headers: Mapping[str, str], body: bytes, *, submission: UUID | None) -> None:
+        """Keep a delivery once; a repeated one, or one of a job that is not ours, changes nothing.
+
+        Raises `ForgedWebhook` for a delivery that the provider did not sign, or whose body names another request.
+        """
+        if self.verifier is None:
+            raise ForgedWebhook
+        request_id = await self.verifier.verify(headers, body)
+        try:
+            message = json.loads(body)
+        except ValueError as error:
+            raise ForgedWebhook from error
+        if not isinstance(message, dict) or message.get("request_id") != request_id:
+            raise ForgedWebhook
+        row = await _submission(submission, request_id)
+        if row is None:
+            _log.warning("webhook.unknown_job", request_id=request_id)
+            return
+        await self._keep(row.id, request_id, {"status": str(message.get("status")), "error": message.get("error")})
+
+    async def work(self, id: UUID) -> None:
+        """Adopt a job whose answer was lost, wake its follower, or rescue what was failed too early."""
+        message = await InboxMessage.get(id=id)
+        row = await _submission(message.submission_id, message.external_id)
+        if message.handled_at is not None or row is None:
+            return
+        if row.request_id is None:
+            await self.submissions.adopt(row, self.provider.known_job(row.endpoint, message.external_id))
+        if row.request_id == message.external_id:
+            if message.body["status"] == "OK" and await _was_failed(row.job_id):
+                await self.jobs.enqueue(RESCUE, row.job_id)
+            await self.bus.publish(wake_topic(row.job_id), {"webhook": message.external_id})
+        await InboxMessage.filter(id=id).update(handled_at=self.clock.now())
+
+    async def give_up(self, id: UUID, error: Exception) -> None:
+        """Polling carries the job on; the delivery stays in the inbox, unhandled."""
+        _log.error("webhook.gave_up", message=str(id), exc_info=error)
+
+    @transactional
+    async def _keep(self, submission: UUID, request_id: str, body: dict[str, object]) -> None:
+        if await InboxMessage.filter(source=SOURCE, external_id=request_id).exists():
+            return
+        row = InboxMessage(
+            id=new_id(), source=SOURCE, external_id=request_id, submission_id=submission, body=body,
+            received_at=self.clock.now(),
+        )  # fmt: skip
+        await InboxMessage.bulk_create([row], ignore_conflicts=True)
+        after_commit(self.jobs.enqueue, RUN, row.id)
+
+
+async def _submission(id: UUID | None, request_id: str) -> Submission | None:
+    """The call that a delivery speaks of: the one whose id was in its address, else the one with the request id."""
+    if id is not None and (row := await Submission.get_or_none(id=id)):
+        return row
+    return await Submission.get_or_none(request_id=request_id)
+
+
+async def _was_failed(job: UUID) -> bool:
+    training = Training.filter(id=job, status=TrainingStatus.FAILED)
+    generation = Generation.filter(id=job, status=GenerationStatus.FAILED)
+    return await training.exists() or await generation.exists()

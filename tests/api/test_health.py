@@ -1,0 +1,19 @@
+"""Query.health."""
+
+from schema.types.health import VERSION
+from tests.api.schema_stage import Stage
+
+DOCUMENT = "{ health { ok database storage provider simulated version } }"
+
+
+async def test_all_is_well(stage: Stage) -> None:
+    """Every part answers."""
+    works = {"database": True, "storage": True, "provider": True, "simulated": True, "version": VERSION}
+    assert {"health": {"ok": True} | works} == await stage.ask(DOCUMENT)
+
+
+async def test_a_part_is_down(stage: Stage) -> None:
+    """One part that does not work is named, and the whole is not ok."""
+    stage.store.works = False
+    works = {"database": True, "storage": False, "provider": True, "simulated": True, "version": VERSION}
+    assert {"health": {"ok": False} | works} == await stage.ask(DOCUMENT)

@@ -1,0 +1,31 @@
+"""Query.models and Query.model."""
+
+import pytest
+
+from schema.types.node import global_id
+from tests.api.schema_stage import Stage, unknown_ids
+
+FIELDS = "id name triggerWord status modelUrl configUrl training { id status } createdAt"
+
+
+async def test_all_fields(stage: Stage) -> None:
+    """A finished model, alone and in the list."""
+    model = await stage.ready_model()
+    [training] = (await stage.ask("{ trainings { nodes { id } } }"))["trainings"]["nodes"]
+    expected = {
+        "id": global_id("LoraModel", model.id), "name": "My Portrait 2025", "triggerWord": model.trigger_word,
+        "status": "COMPLETED", "modelUrl": "https://assets.example/weights/a.safetensors",
+        "configUrl": "https://assets.example/weights/a.json", "createdAt": "2026-01-31T12:00:00.000Z",
+        "training": {"id": training["id"], "status": "COMPLETED"},
+    }  # fmt: skip
+    assert {"models": {"nodes": [expected]}} == await stage.ask(f"{{ models {{ nodes {{ {FIELDS} }} }} }}")
+    alone = await stage.ask(f"query($id: ID!) {{ model(id: $id) {{ {FIELDS} }} }}", id=expected["id"])
+    assert {"model": expected} == alone
+
+
+@pytest.mark.parametrize("number", range(9))
+async def test_unknown_ids(stage: Stage, number: int) -> None:
+    """Malformed, unknown and a stranger's are all null."""
+    theirs = await stage.ready_model(stage.stranger)
+    id = unknown_ids("LoraModel", theirs.id)[number]
+    assert {"model": None} == await stage.ask("query($id: ID!) { model(id: $id) { id } }", id=id)
