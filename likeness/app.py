@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypedDict
+from uuid import UUID
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,6 +22,7 @@ from likeness.http.limits import CORS_EXPOSED_HEADERS, CORS_HEADERS, CORS_METHOD
 from likeness.http.media import media_route
 from likeness.http.query_limits import schema_extensions
 from likeness.http.request_id import RequestIdMiddleware
+from likeness.http.webhooks import webhook_route
 from likeness.settings import Settings
 from likeness.wiring import media_root, wired
 from models.errors import NotSignedIn
@@ -60,11 +62,12 @@ class Server:
             yield {"wired": everything}
 
     def routes(self) -> list[BaseRoute]:
-        """GraphQL over HTTP and websocket, local assets, health."""
+        """GraphQL over HTTP and websocket, health, webhooks when we can be reached, local assets."""
+        limits = self._limits()
         graphql = GraphQLApp(
             build_schema(schema_extensions()),
             make_context=self._context,
-            limits=self._limits(),
+            limits=limits,
             allowed_origins=self._settings.cors_origins,
         )
         routes: list[BaseRoute] = [
@@ -73,6 +76,8 @@ class Server:
             WebSocketRoute("/graphql", graphql),
             *health_routes(ready=self._ready),
         ]
+        if self._settings.public_url is not None:
+            routes.append(webhook_route(self._receive, limits=limits))
         if self._settings.cloudinary is None:
             routes.append(media_route(media_root(self._settings), self._may_read))
         return routes
@@ -113,6 +118,9 @@ class Server:
 
     async def _ready(self) -> Mapping[str, bool]:
         return {"started": self._wired is not None, "database": await database_works()}
+
+    async def _receive(self, headers: Mapping[str, str], body: bytes, *, submission: UUID | None) -> None:
+        await self._running().services.webhooks.receive(headers, body, submission=submission)
 
     def _may_read(self, path: str, params: Mapping[str, str]) -> bool:
         return self._running().gateways.may_read(path, params)

@@ -1,6 +1,7 @@
 """The database: one configuration for SQLite and PostgreSQL, and its migrations."""
 
 import asyncio
+import fcntl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -56,8 +57,11 @@ async def connected(url: str) -> AsyncIterator[TortoiseContext]:
 async def migrate(url: str) -> None:
     """Bring the database to the newest schema; safe to run anywhere, any number of times, and by many at once."""
     if url.startswith("sqlite"):
-        await asyncio.to_thread(Path(url.removeprefix("sqlite://")).parent.mkdir, parents=True, exist_ok=True)
-        await _apply(url)
+        file = Path(url.removeprefix("sqlite://"))
+        await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+        with file.with_name(f"{file.name}.migrating").open("w") as lock_file:
+            await asyncio.to_thread(fcntl.flock, lock_file, fcntl.LOCK_EX)
+            await _apply(url)
         return
     lock = await asyncpg.connect(url)  # type: ignore[no-untyped-call]
     try:

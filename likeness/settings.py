@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     fal_poll_seconds: float = Field(
         5, ge=0.2, le=60, description="Seconds between looks at a watched job; longer when nobody watches."
     )
+    fal_webhook_user_id: str | None = Field(
+        None, description="Your fal user id: webhooks about other users' jobs are refused; any user's when absent."
+    )
     cloudinary_url: SecretStr | None = Field(
         None, description="`cloudinary://key:secret@cloud`; local files when absent."
     )

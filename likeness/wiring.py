@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from starlette.applications import Starlette
+
 from likeness.assembly import Assembly, Gateways
 from likeness.db import connected
 from likeness.sandbox.app import create_sandbox
@@ -17,11 +19,12 @@ from services.gateways.bus_memory import MemoryBus
 from services.gateways.bus_redis import RedisBus
 from services.gateways.clock import SystemClock
 from services.gateways.fal import FalProvider
+from services.gateways.fal_signature import FalSignature, published_keys
 from services.gateways.jobs_dbos import DbosJobs
 from services.gateways.store_local import LocalStore
 from services.gateways.tokens_jwt import Expected, JwksTokens, SecretTokens
 from services.gateways.tokens_telegram import TelegramInitData
-from services.ports import AssetStore, Clock, EventBus, Jobs, Provider, TokenVerifier
+from services.ports import AssetStore, Clock, EventBus, Jobs, Provider, TokenVerifier, WebhookVerifier
 
 RUN_VERSION = "1"  # change it with the steps of the durable runs
 
@@ -41,17 +44,18 @@ async def open_gateways(settings: Settings, stack: AsyncExitStack) -> Gateways:
     workers = ThreadPoolExecutor(1, thread_name_prefix="images")  # one decoded photo in memory at a time
     stack.callback(workers.shutdown, wait=False, cancel_futures=True)
     clock, store, executor = SystemClock(), await asset_store(settings), _executor(settings)
+    sandbox = await _sandbox(settings, stack) if settings.simulated else None
     return Gateways(
         clock=clock,
         store=store,
         bus=await _bus(settings, stack),
         jobs=_jobs(settings, executor),
         executor=executor,
-        provider=await _provider(settings, stack),
+        provider=_provider(settings, sandbox, stack),
         workers=workers,
         temp_dir=temp_dir,
         verifiers=_verifiers(settings, clock),
-        webhook_verifier=None,
+        webhook_verifier=_webhook_verifier(settings, sandbox, clock),
         may_read=store.verify if isinstance(store, LocalStore) else _nobody,
     )
 
@@ -108,16 +112,27 @@ def _jobs(settings: Settings, executor: str) -> Jobs:
     return DbosJobs(settings.database, executor_id=executor, application_version=RUN_VERSION)
 
 
-async def _provider(settings: Settings, stack: AsyncExitStack) -> Provider:
-    if not settings.simulated:
+async def _sandbox(settings: Settings, stack: AsyncExitStack) -> Starlette:
+    app = create_sandbox(settings.data_dir.absolute() / "sandbox", speed=settings.sandbox_speed)
+    await app.state.sandbox.start()
+    stack.push_async_callback(app.state.sandbox.stop)
+    return app
+
+
+def _provider(settings: Settings, sandbox: Starlette | None, stack: AsyncExitStack) -> Provider:
+    if sandbox is None:
         provider = FalProvider.real(settings.fal_key.get_secret_value() if settings.fal_key else None)
     else:
-        app = create_sandbox(settings.data_dir.absolute() / "sandbox", speed=settings.sandbox_speed)
-        await app.state.sandbox.start()
-        stack.push_async_callback(app.state.sandbox.stop)
-        provider = FalProvider.sandbox(app)
+        provider = FalProvider.sandbox(sandbox)
     stack.push_async_callback(provider.close)
     return provider
+
+
+def _webhook_verifier(settings: Settings, sandbox: Starlette | None, clock: Clock) -> WebhookVerifier | None:
+    """None without PUBLIC_URL: nobody could reach us, and the provider is given no address."""
+    if settings.public_url is None:
+        return None
+    return FalSignature(jwks=published_keys(sandbox), clock=clock, expected_user=settings.fal_webhook_user_id)
 
 
 def _verifiers(settings: Settings, clock: Clock) -> dict[str, TokenVerifier]:

@@ -1,12 +1,14 @@
 """Paid calls to the provider: an intent first, then one POST that nothing repeats, then the request id (design 2.4)."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
+from tortoise.exceptions import IntegrityError
 
 from models.errors import ProviderError, ProviderUnavailable, SubmitUnknown
 from models.submission import Submission, SubmissionState
@@ -84,8 +86,9 @@ class Submissions:
             return None
         for job in candidates:
             if not await Submission.filter(request_id=job.request_id).exists():
-                await self.adopt(row, job)
-                return accepted_job(row)
+                with suppress(IntegrityError):  # another row took it just now
+                    await self.adopt(row, job)
+                    return accepted_job(row)
         return None
 
     async def _recover(self, row: Submission) -> ProviderJob:

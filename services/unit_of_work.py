@@ -28,7 +28,12 @@ def transactional(rule: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
     async def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         if _hooks.get() is not None:
             return await rule(*args, **kwargs)
-        return await asyncio.shield(asyncio.create_task(_run(rule(*args, **kwargs))))
+        task = asyncio.create_task(_run(rule(*args, **kwargs)))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
 
     return wrapper
 
@@ -42,6 +47,12 @@ def after_commit(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.
     if hooks is None:
         raise RuntimeError("after_commit needs a transaction")
     hooks.append(functools.partial(call, *args, **kwargs))
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    """A transaction whose caller is gone can tell its failure to nobody else."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.warning("transaction.failed", exc_info=error)
 
 
 async def _run(work: Coroutine[Any, Any, T]) -> T:

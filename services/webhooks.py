@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -18,7 +19,7 @@ from services.ports import Clock, EventBus, Jobs, Provider, Run, WebhookVerifier
 from services.rescue import RUN as RESCUE
 from services.submissions import Submissions
 from services.training_follow import wake_topic
-from services.unit_of_work import after_commit, transactional
+from services.unit_of_work import transactional
 
 RUN = "webhook"
 SOURCE = "fal"
@@ -47,21 +48,22 @@ class WebhookService:
         """Keep a delivery once; a repeated one, or one of a job that is not ours, changes nothing.
 
         Raises `ForgedWebhook` for a delivery that the provider did not sign, or whose body names another request.
+        Any other error means that it may not be kept: it must be sent again, which is harmless.
         """
         if self.verifier is None:
             raise ForgedWebhook
         request_id = await self.verifier.verify(headers, body)
-        try:
-            message = json.loads(body)
-        except ValueError as error:
-            raise ForgedWebhook from error
-        if not isinstance(message, dict) or message.get("request_id") != request_id:
+        message = _message(body)
+        if message.get("request_id") != request_id:
             raise ForgedWebhook
         row = await _submission(submission, request_id)
-        if row is None:
+        if row is None or row.request_id not in {None, request_id}:
             _log.warning("webhook.unknown_job", request_id=request_id)
             return
-        await self._keep(row.id, request_id, {"status": str(message.get("status")), "error": message.get("error")})
+        kept = await self._keep(row.id, request_id, succeeded=message.get("status") == "OK")
+        if kept.handled_at is None:
+            # After the commit, and again for a repeated delivery: a crash in between loses nothing.
+            await self.jobs.enqueue(RUN, kept.id)
 
     async def work(self, id: UUID) -> None:
         """Adopt a job whose answer was lost, wake its follower, or rescue what was failed too early."""
@@ -72,7 +74,7 @@ class WebhookService:
         if row.request_id is None:
             await self.submissions.adopt(row, self.provider.known_job(row.endpoint, message.external_id))
         if row.request_id == message.external_id:
-            if message.body["status"] == "OK" and await _was_failed(row.job_id):
+            if message.body["succeeded"] and await _was_failed(row.job_id):
                 await self.jobs.enqueue(RESCUE, row.job_id)
             await self.bus.publish(wake_topic(row.job_id), {"webhook": message.external_id})
         await InboxMessage.filter(id=id).update(handled_at=self.clock.now())
@@ -82,15 +84,22 @@ class WebhookService:
         _log.error("webhook.gave_up", message=str(id), exc_info=error)
 
     @transactional
-    async def _keep(self, submission: UUID, request_id: str, body: dict[str, object]) -> None:
-        if await InboxMessage.filter(source=SOURCE, external_id=request_id).exists():
-            return
+    async def _keep(self, submission: UUID, request_id: str, *, succeeded: bool) -> InboxMessage:
+        """The row of a delivery: the one that is there, or a new one."""
         row = InboxMessage(
-            id=new_id(), source=SOURCE, external_id=request_id, submission_id=submission, body=body,
-            received_at=self.clock.now(),
+            id=new_id(), source=SOURCE, external_id=request_id, submission_id=submission,
+            body={"succeeded": succeeded}, received_at=self.clock.now(),
         )  # fmt: skip
         await InboxMessage.bulk_create([row], ignore_conflicts=True)
-        after_commit(self.jobs.enqueue, RUN, row.id)
+        return await InboxMessage.get(source=SOURCE, external_id=request_id)
+
+
+def _message(body: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ForgedWebhook from error
+    return message if isinstance(message, dict) else {}
 
 
 async def _submission(id: UUID | None, request_id: str) -> Submission | None:

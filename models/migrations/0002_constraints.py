@@ -1,7 +1,7 @@
 """Checks, uniqueness and indexes, which CreateModel does not make (Tortoise 1.1.9).
 
-The checks come first: SQLite rebuilds a table for each of them and drops its indexes. Columns declared unique are
-unique already.
+The checks come first: SQLite rebuilds a table for each of them and drops its indexes, and the uniqueness of a
+one-to-one key with them. Plain columns declared unique stay so.
 """
 
 from tortoise import migrations
@@ -24,6 +24,7 @@ CHECKS = [
 UNIQUE = [
     ("photos", "owner_id, source_sha256"),
     ("training_archives", "owner_id, content_key"),
+    ("trainings", "model_id"),
     ("trainings", "owner_id, idempotency_key"),
     ("training_photos", "training_id, position"),
     ("training_photos", "training_id, photo_id"),

@@ -21,7 +21,7 @@ async def test_the_cost(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("input", "message", "path"),
     [
-        ({"prompt": ""}, "prompt must have 1 to 2000 printable characters.", ["input", "prompt"]),
+        ({"prompt": ""}, "prompt must have 1 to 2000 characters and no control characters.", ["input", "prompt"]),
         ({"prompt": "a", "numImages": 5}, "numImages must be from 1 to 4.", ["input", "numImages"]),
         (
             {"prompt": "a", "modelId": "x", "loras": [{"modelId": "y"}]},

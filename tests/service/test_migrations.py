@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tortoise import Tortoise
 from tortoise.exceptions import IntegrityError
+from tortoise.migrations.autodetector import MigrationAutodetector
 
 from likeness.db import connected, migrate, tortoise_config
 from models.ids import new_id
@@ -63,16 +64,16 @@ async def test_the_migrations_make_what_the_models_say(database: str) -> None:
 
 
 async def test_no_model_has_changed_without_a_migration() -> None:
-    """`makemigrations` would have nothing to write."""
-    from tortoise.migrations.autodetector import MigrationAutodetector
+    """Tortoise would add, change or remove no table and no column.
 
-    context = await Tortoise.init(config=tortoise_config("sqlite://:memory:"))
-    try:
-        detector = MigrationAutodetector(context.apps, tortoise_config("sqlite://:memory:")["apps"])
-        writers = await detector.changes()
-        assert [] == [type(operation).__name__ for writer in writers for operation in writer.operations]
-    finally:
-        await context.close_connections()
+    It does not know of constraints made by SQL and would drop them, and it would note docstrings: both are left out.
+    """
+    config = tortoise_config("sqlite://:memory:")
+    context = await Tortoise.init(config=config)
+    writers = await MigrationAutodetector(context.apps, config["apps"]).changes()
+    await context.close_connections()
+    kinds = [type(operation).__name__ for writer in writers for operation in writer.operations]
+    assert [] == [kind for kind in kinds if kind not in {"AlterModelOptions", "RemoveConstraint"}]
 
 
 async def test_migrating_again_keeps_every_row(database_url: str) -> None:
@@ -96,19 +97,23 @@ async def test_four_processes_migrate_at_once(
     """All of them succeed, and the result is the schema that one alone makes."""
     url = f"sqlite://{tmp_path}/new/four.sqlite" if kind == "sqlite" else create_database(postgres_server)
     try:
-        environ = os.environ | {"PYTHONPATH": str(ROOT)}
-        processes = [
-            await asyncio.create_subprocess_exec(
-                sys.executable, "-c", MIGRATE, url, env=environ, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
-            )
-            for _ in range(4)
-        ]
-        outputs = await asyncio.gather(*(process.communicate() for process in processes))
-        assert [0] * 4 == [process.returncode for process in processes], [errors.decode() for _, errors in outputs]
+        assert [0] * 4 == await asyncio.gather(*(_migrate_in_a_process(url, tmp_path) for _ in range(4)))
         assert await schema_at(request.getfixturevalue(f"{kind}_database_url")) == await schema_at(url)
     finally:
         if kind == "postgres":
             drop_database(postgres_server, url=url)
+
+
+async def _migrate_in_a_process(url: str, folder: Path) -> int | None:
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATE, url, env=environ, cwd=folder)
+    try:
+        async with asyncio.timeout(60):
+            return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_four_tasks_migrate_postgres_one_after_the_other(postgres_url: str) -> None:
