@@ -13,7 +13,6 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from likeness.assembly import Assembly
-from likeness.db import migrate
 from likeness.http.connection import Connection
 from likeness.http.errors import Unauthenticated
 from likeness.http.graphql import GraphQLApp
@@ -55,8 +54,7 @@ class Server:
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[State]:
-        """Migrate, open everything, work on durable runs until the end."""
-        await migrate(self._settings.database)
+        """Open everything and work on durable runs until the end; the database is migrated already."""
         async with wired(self._settings) as everything, working(everything):
             self._wired = everything
             yield {"wired": everything}

@@ -1,7 +1,9 @@
 """The database: one configuration for SQLite and PostgreSQL, and its migrations."""
 
 import asyncio
+import contextlib
 import fcntl
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import asyncpg
 from tortoise import Tortoise
 from tortoise.context import TortoiseContext
+from tortoise.exceptions import BaseORMException
 from tortoise.migrations.api.migrate import migrate as run_migrations
 
 MODEL_MODULES = [
@@ -54,11 +57,26 @@ async def connected(url: str) -> AsyncIterator[TortoiseContext]:
         await context.close_connections()
 
 
+class DatabaseUnusable(Exception):
+    """The database cannot be opened or brought to the newest schema."""
+
+
 async def migrate(url: str) -> None:
-    """Bring the database to the newest schema; safe to run anywhere, any number of times, and by many at once."""
+    """Bring the database to the newest schema; safe to run anywhere, any number of times, and by many at once.
+
+    Raises `DatabaseUnusable` with the reason.
+    """
+    try:
+        await _migrate(url)
+    except (BaseORMException, asyncpg.PostgresError, sqlite3.Error, OSError) as error:  # type: ignore[attr-defined]
+        raise DatabaseUnusable(str(error) or type(error).__name__) from error
+
+
+async def _migrate(url: str) -> None:
     if url.startswith("sqlite"):
         file = Path(url.removeprefix("sqlite://"))
         await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_check_sqlite, file)
         with file.with_name(f"{file.name}.migrating").open("w") as lock_file:
             await asyncio.to_thread(fcntl.flock, lock_file, fcntl.LOCK_EX)
             await _apply(url)
@@ -71,6 +89,14 @@ async def migrate(url: str) -> None:
         await lock.close()
 
 
+def _check_sqlite(file: Path) -> None:
+    """Read the file once: aiosqlite's thread outlives a connection that fails, and the process would never end."""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA schema_version").fetchone()
+
+
 async def _apply(url: str) -> None:
-    await run_migrations(config=tortoise_config(url, migrating=True))
-    await Tortoise.close_connections()
+    try:
+        await run_migrations(config=tortoise_config(url, migrating=True))
+    finally:
+        await Tortoise.close_connections()

@@ -1,4 +1,4 @@
-"""Generations: start, follow, list."""
+"""Generations: start, cancel, follow, list."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -7,7 +7,6 @@ import strawberry
 
 from resolvers.problems import bad_input, begun, user_errors
 from schema.context import Info
-from schema.types import problem
 from schema.types.arguments import AfterSeq, GlobalId, Wanted
 from schema.types.credits import CostEstimate
 from schema.types.generation import Generation, GenerationProgress
@@ -33,11 +32,12 @@ async def start(info: Info, input: Wanted[GenerateImageInput]) -> GenerateImageP
     return GenerateImagePayload(generations=[Generation.of(row) for row in rows])
 
 
+@user_errors(CancelGenerationPayload)
 async def cancel(info: Info, input: Wanted[CancelGenerationInput]) -> CancelGenerationPayload:
-    """Not offered yet."""
-    found = await get(info, input.id)
-    error = problem.not_offered("cancelGeneration") if found else problem.not_found("generation")
-    return CancelGenerationPayload(user_errors=[error])
+    """End a generation."""
+    context = info.context
+    row = await context.services.generation_changes.cancel(context.viewer.id, read_id(input.id, "Generation"))
+    return CancelGenerationPayload(generation=Generation.of(row))
 
 
 @bad_input

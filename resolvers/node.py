@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from resolvers import base_models, generation, loras, photos, training
+from resolvers import base_models, generation, ledger, loras, photos, training
 from schema.context import Info
 from schema.types.arguments import GlobalId
 from schema.types.node import Node, split_id
@@ -11,6 +11,7 @@ from schema.types.node import Node, split_id
 GETTERS: Mapping[str, Callable[[Any, Any], Awaitable[Node | None]]] = {
     "BaseModel": base_models.get,
     "Generation": generation.get,
+    "LedgerPosting": ledger.get,
     "LoraModel": loras.get,
     "Photo": photos.get,
     "Training": training.get,

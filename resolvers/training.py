@@ -1,4 +1,4 @@
-"""Trainings: start, follow, list."""
+"""Trainings: start, cancel, retry, follow, list."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -7,7 +7,6 @@ import strawberry
 
 from resolvers.problems import bad_input, begun, user_errors
 from schema.context import Info
-from schema.types import problem
 from schema.types.arguments import AfterSeq, GlobalId, Wanted
 from schema.types.credits import CostEstimate
 from schema.types.node import read_id
@@ -34,18 +33,20 @@ async def start(info: Info, input: Wanted[StartTrainingInput]) -> StartTrainingP
     return StartTrainingPayload(training=Training.of(row))
 
 
+@user_errors(CancelTrainingPayload)
 async def cancel(info: Info, input: Wanted[CancelTrainingInput]) -> CancelTrainingPayload:
-    """Not offered yet."""
-    found = await get(info, input.id)
-    error = problem.not_offered("cancelTraining") if found else problem.not_found("training")
-    return CancelTrainingPayload(user_errors=[error])
+    """End a training."""
+    context = info.context
+    row = await context.services.training_changes.cancel(context.viewer.id, read_id(input.id, "Training"))
+    return CancelTrainingPayload(training=Training.of(row))
 
 
+@user_errors(RetryTrainingPayload)
 async def retry(info: Info, input: Wanted[RetryTrainingInput]) -> RetryTrainingPayload:
-    """Not offered yet."""
-    found = await get(info, input.id)
-    error = problem.not_offered("retryTraining") if found else problem.not_found("training")
-    return RetryTrainingPayload(user_errors=[error])
+    """Try a training again."""
+    context = info.context
+    row = await context.services.training_changes.retry(context.viewer.id, read_id(input.id, "Training"))
+    return RetryTrainingPayload(training=Training.of(row))
 
 
 @bad_input

@@ -7,12 +7,13 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from models.generation import Generation
 from models.lora import LoraModel
 from models.photo import Photo
 from models.submission import Submission
 from models.training import Training, TrainingEvent
 from models.user import User
-from services import lookups
+from services import ledger_history, lookups
 from services.container import Services
 
 
@@ -30,6 +31,9 @@ class Loaders:
     latest_event: DataLoader[UUID, TrainingEvent | None]
     submissions: DataLoader[UUID, list[Submission]]
     models_of_generation: DataLoader[UUID, list[LoraModel]]
+    change_of_posting: DataLoader[UUID, int]
+    training: DataLoader[UUID, Training | None]
+    generation: DataLoader[UUID, Generation | None]
 
     @classmethod
     def fresh(cls) -> Self:
@@ -41,6 +45,9 @@ class Loaders:
             latest_event=DataLoader(lookups.latest_events, cache=False),
             submissions=DataLoader(lookups.submissions_of_jobs, cache=False),
             models_of_generation=DataLoader(lookups.models_of_generations, cache=False),
+            change_of_posting=DataLoader(ledger_history.changes, cache=False),
+            training=DataLoader(ledger_history.trainings, cache=False),
+            generation=DataLoader(ledger_history.generations, cache=False),
         )
 
 

@@ -10,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 import resolvers.base_models
 import resolvers.generation
 import resolvers.health
+import resolvers.ledger
 import resolvers.loras
 import resolvers.node
 import resolvers.photos
@@ -21,6 +22,7 @@ from schema.types.credits import CostEstimate, Quota
 from schema.types.generation import Generation, GenerationProgress
 from schema.types.generation_input import CancelGenerationPayload, GenerateImagePayload
 from schema.types.health import Health
+from schema.types.ledger import LedgerAudit, LedgerConnection
 from schema.types.node import Node
 from schema.types.paging import Connection
 from schema.types.photo import Photo, UploadPhotosPayload, UploadTrainingArchivePayload
@@ -40,6 +42,13 @@ class Query:
     viewer: Viewer = strawberry.field(resolver=resolvers.viewer.get, description="The person who is signed in.")
     health: Health = strawberry.field(resolver=resolvers.health.report, description="What works now.")
     quota: Quota = strawberry.field(resolver=resolvers.viewer.quota, description="What the viewer may spend.")
+    ledger: LedgerConnection = strawberry.field(
+        resolver=resolvers.ledger.browse, description="Every movement of the viewer's credits, newest first."
+    )
+    audit_ledger: LedgerAudit = strawberry.field(
+        resolver=resolvers.ledger.prove,
+        description="Work the viewer's whole ledger out anew and say whether it is what it should be.",
+    )
     photos: Connection[Photo] = strawberry.field(
         resolver=resolvers.photos.browse, description="The photos, newest first."
     )
@@ -88,17 +97,30 @@ class Mutation:
         resolver=resolvers.training.start, description="Train a personal model; answers at once, the work follows."
     )
     cancel_training: CancelTrainingPayload | None = strawberry.mutation(
-        resolver=resolvers.training.cancel, description="End a training and get its credits back. Not offered yet."
+        resolver=resolvers.training.cancel,
+        description="End a training now: its status is CANCELLED at once, its stream ends with that event, and the "
+        "provider is told to stop. All its credits come back, in whatever stage it is, to where they came from: the "
+        "day's allowance, or the balance when that day is over. Once its result is being kept (FINALIZING) it is too "
+        "late: ALREADY_FINISHED, and it completes. Asked again for a CANCELLED one, it answers the same and refunds "
+        "nothing more.",
     )
     retry_training: RetryTrainingPayload | None = strawberry.mutation(
         resolver=resolvers.training.retry,
-        description="Try a failed training again with the same photos. Not offered yet.",
+        description="Try a FAILED or CANCELLED training again, with the same photos and settings, at the price of a "
+        "new one: the earlier attempt's credits came back when it ended. The packed photos are not uploaded again "
+        "while the earlier upload lives. It is a new training of a new model. Asked again for the same training, the "
+        "attempt made before is given, unless that has failed or was cancelled too. CONFLICT for one that has not "
+        "failed.",
     )
     generate_image: GenerateImagePayload | None = strawberry.mutation(
         resolver=resolvers.generation.start, description="Draw 1 to 4 images; answers at once, the work follows."
     )
     cancel_generation: CancelGenerationPayload | None = strawberry.mutation(
-        resolver=resolvers.generation.cancel, description="End a generation and get its credits back. Not offered yet."
+        resolver=resolvers.generation.cancel,
+        description="End a generation now: its status is CANCELLED at once, its stream ends with that event, and the "
+        "provider is told to stop. All its credits come back, to where they came from: the day's allowance, or the "
+        "balance when that day is over. Once the provider has delivered its image it is too late: ALREADY_FINISHED, "
+        "and it completes. Asked again for a CANCELLED one, it answers the same and refunds nothing more.",
     )
 
 

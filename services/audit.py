@@ -1,4 +1,4 @@
-"""Proving the ledger: an owner's chain and sums are worked out anew from the rows, in pages, without stopping anybody."""
+"""Proving the ledger: an owner's chain and sums are worked out anew from the rows, in pages, and nobody waits."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence

@@ -14,6 +14,7 @@ from services.ports import EventBus, Message
 
 Event = TypeVar("Event", TrainingEvent, GenerationEvent)
 REREAD_SECONDS = 5.0
+FAR_BEHIND = 100  # events; whoever is further behind gets the newest one
 
 
 def topic(job: UUID) -> str:
@@ -39,32 +40,45 @@ class Feed(Generic[Event]):
         """Yield the newest stored event, or all with `seq > after_seq`; then live ones; end after the final one.
 
         Listens before it reads, so nothing falls between; a number that is not the next one means: read the rows.
+        What was stored before is given in full. Who takes live events so slowly that more than 100 wait is given the
+        newest, and `missed_before` says how many that left out; the final event is always given.
         Raises `InvalidInput` when `after_seq` is negative or beyond the last event.
         """
         async with self.bus.listen(topic(job)) as listener:
             last = await self._last(job)
-            cursor = last.seq - 1 if after_seq is None else after_seq
-            if not 0 <= cursor <= last.seq:
-                raise InvalidInput(reason=f"afterSeq must be from 0 to {last.seq}.", path=("afterSeq",))
-            ended = last.status.is_final and cursor == last.seq
+            stored, cursor = last.seq, last.seq - 1 if after_seq is None else after_seq
+            if not 0 <= cursor <= stored:
+                raise InvalidInput(reason=f"afterSeq must be from 0 to {stored}.", path=("afterSeq",))
+            ended = last.status.is_final and cursor == stored
             message: Message | None = None
             while not ended:
-                for event in await self._next(job, cursor, message):
+                for event in await self._next(job, cursor, message, stored=stored):
                     yield event
-                    cursor, ended = event.seq, event.status.is_final
-                message = None if ended else await listener.get(REREAD_SECONDS)
+                    cursor, ended = event.seq, event.status.is_final and event.seq >= stored
+                message = None if ended or cursor < stored else await listener.get(REREAD_SECONDS)
 
-    async def _next(self, job: UUID, cursor: int, message: Message | None) -> list[Event]:
+    async def _next(self, job: UUID, cursor: int, message: Message | None, *, stored: int) -> list[Event]:
         if message is not None and message["seq"] <= cursor:
             return []
         if message is not None and message["seq"] == cursor + 1:
             return [_from_message(self.model, message)]
-        return await self.model.filter(**{self.job_column: job, "seq__gt": cursor}).order_by("seq")
+        rest = self.model.filter(**{self.job_column: job, "seq__gt": cursor}).order_by("seq")
+        rows: list[Event] = await rest.limit(FAR_BEHIND + 1)
+        if len(rows) <= FAR_BEHIND or cursor < stored:
+            return rows[:FAR_BEHIND]
+        newest = await self._last(job)
+        newest.__dict__["missed"] = newest.seq - cursor - 1
+        return [newest]
 
     async def _last(self, job: UUID) -> Event:
         last: Event | None = await self.model.filter(**{self.job_column: job}).order_by("-seq").first()
         assert last is not None, "a job has its first event from the transaction that made it"
         return last
+
+
+def missed_before(event: TrainingEvent | GenerationEvent) -> int:
+    """How many events before this one its follower was too slow to be shown; no column, as it differs per follower."""
+    return int(event.__dict__.get("missed", 0))
 
 
 def _columns(event: TrainingEvent | GenerationEvent) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from services import cancelling
 from services.generation_journal import GenerationJournal
 from services.journal import locked
 from services.ports import Jobs
+from services.training_follow import wake_topic
 from services.unit_of_work import after_commit, transactional
 
 
@@ -36,5 +37,6 @@ class GenerationChanges:
             raise AlreadyFinished(what="generation", status=status, path=("input", "id"))
         cancelled = await self.journal.cancel(id)
         after_commit(self.jobs.enqueue, cancelling.RUN, id)
+        after_commit(self.journal.journal.bus.publish, wake_topic(id), {"cancelled": str(id)})
         assert cancelled is not None, "its row is locked"
         return cancelled

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -36,6 +37,7 @@ from services.ports import (
 from services.submissions import Submissions, accepted_job, close
 from services.trainers import TRAINERS
 from services.training_follow import wake_topic
+from services.weights import Weights, weights_are_gone
 
 LARGEST_IMAGE = 50 * 1024**2  # bytes
 
@@ -62,21 +64,28 @@ class GenerationRun:
         return Run(steps=(self.generate,), give_up=self.give_up)
 
     async def generate(self, id: UUID) -> None:
-        """Try the models of the chain in turn; the next one only after a known failure."""
+        """Try the models of the chain in turn; the next one only after a known failure.
+
+        When the provider has lost the weights, it is given ours, and the same model is tried once more.
+        """
         generation = await Generation.get(id=id)
         loras = await GenerationLora.filter(generation_id=id).order_by("position").select_related("model")
-        error: LikenessError = ResultUnusable(reason="no model could honour the request.")
-        for attempt, generator in enumerate(chain([lora.model for lora in loras])):
+        generators = chain([lora.model for lora in loras])
+        for attempt in count():
             if (await Generation.get(id=id)).status.is_final:
                 return
             try:
-                await self._attempt(generation, generator, attempt, loras)
+                await self._attempt(generation, generators[0], attempt, loras)
             except ProviderRejected as failure:
-                error = failure
                 await close(id, SubmissionState.FAILED, attempt=attempt, error=failure.message)
+                if attempt == 0 and loras and weights_are_gone(failure):
+                    await self._hand_over(generation, loras)
+                elif len(generators) > 1:
+                    del generators[0]
+                else:
+                    raise
             else:
                 return
-        raise error
 
     async def finish_late(self, id: UUID) -> None:
         """Keep the picture of a generation that was failed before its provider delivered."""
@@ -86,6 +95,13 @@ class GenerationRun:
                 result = await self._patiently(partial(self.provider.result, job))
                 await self._keep(generation, GENERATORS[row.model], job, result)
                 return
+
+    async def _hand_over(self, generation: Generation, loras: Sequence[GenerationLora]) -> None:
+        await self.journal.progress(generation.id, message="Giving the model's weights to the provider again")
+        failed = await Submission.get(job_id=generation.id, attempt=0)
+        weights = Weights(store=self.store, provider=self.provider, temp_dir=self.temp_dir)
+        for lora in loras:
+            await weights.hand_over(lora.model, instead_of=str(failed.arguments.get("loras")))
 
     async def give_up(self, id: UUID, error: Exception) -> None:
         """End a generation that cannot go on, with its reason and a refund."""
@@ -128,20 +144,23 @@ class GenerationRun:
     async def _ended(self, id: UUID, job: ProviderJob) -> bool:
         """Follow until the provider has ended (True) or the generation has otherwise (False)."""
         said = None
-        while not (await Generation.get(id=id)).status.is_final:
-            try:
-                status = await self.provider.status(job)
-            except ProviderUnavailable as error:
-                _log.warning("generation.status_unavailable", generation=str(id), reason=error.message)
-            else:
-                if isinstance(status, Ended):
-                    return True
-                queue = status.position if isinstance(status, Queued) else None
-                message = "Drawing" if queue is None else f"Waiting at the provider, position {queue + 1}"
-                if message != said:
-                    await self.journal.progress(id, message=message, queue_position=queue, fal_job_id=job.request_id)
-                    said = message
-            async with self.bus.listen(wake_topic(id)) as wake:
+        # Listening before asking: a wake-up that comes while the provider answers is not lost.
+        async with self.bus.listen(wake_topic(id)) as wake:
+            while not (await Generation.get(id=id)).status.is_final:
+                try:
+                    status = await self.provider.status(job)
+                except ProviderUnavailable as error:
+                    _log.warning("generation.status_unavailable", generation=str(id), reason=error.message)
+                else:
+                    if isinstance(status, Ended):
+                        return True
+                    queue = status.position if isinstance(status, Queued) else None
+                    message = "Drawing" if queue is None else f"Waiting at the provider, position {queue + 1}"
+                    if message != said:
+                        await self.journal.progress(
+                            id, message=message, queue_position=queue, fal_job_id=job.request_id
+                        )
+                        said = message
                 await wake.get(self.poll_seconds)
         return False
 

@@ -13,6 +13,7 @@ from models.training import Training, TrainingPhoto
 from services import cancelling, training
 from services.journal import locked
 from services.ports import Clock, Jobs
+from services.training_follow import wake_topic
 from services.training_journal import TrainingJournal
 from services.unit_of_work import after_commit, transactional
 
@@ -51,6 +52,7 @@ class TrainingChanges:
             raise AlreadyFinished(what="training", status=status, path=("input", "id"))
         cancelled = await self.journal.cancel(id)
         after_commit(self.jobs.enqueue, cancelling.RUN, id)
+        after_commit(self.journal.journal.bus.publish, wake_topic(id), {"cancelled": str(id)})
         assert cancelled is not None, "its row is locked"
         return cancelled
 

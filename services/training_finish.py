@@ -114,8 +114,10 @@ def check_safetensors(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(LARGEST_HEADER, size - 8):
+        if size >= 8 and not 2 <= length <= LARGEST_HEADER:
             raise ResultUnusable(reason="the weights are not a safetensors file.")
+        if size < 8 + length:
+            raise WeightsIncomplete(reason=f"the weights are incomplete ({size} bytes).")
         try:
             header = json.loads(file.read(length))
             end = max(tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__")

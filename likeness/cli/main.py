@@ -5,6 +5,7 @@ import sys
 import click
 
 from likeness.cli import admin, demo, doctor, generate, serve, train
+from likeness.db import DatabaseUnusable
 from likeness.observability import configure_logging
 from likeness.settings import SettingsError
 from likeness.version import version
@@ -39,4 +40,7 @@ def main() -> None:
         cli()
     except SettingsError as error:
         click.echo(f"likeness: {error}", err=True)
+        sys.exit(2)
+    except DatabaseUnusable as error:
+        click.echo(f"likeness: the database cannot be used ({error}).", err=True)
         sys.exit(2)

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import uvicorn
 
 from likeness.app import create_app, working
-from likeness.db import migrate
+from likeness.db import DatabaseUnusable, migrate
 from likeness.http.limits import UVICORN_WS
 from likeness.sandbox.app import create_sandbox
 from likeness.settings import Settings, SettingsError, load_settings
@@ -52,7 +55,25 @@ def serve() -> None:
     )
     with only_process(settings):
         check_address(settings)
-        asyncio.run(Announcing(config, line).serve())
+        prepare_database(settings)
+        server = Announcing(config, line)
+        asyncio.run(server.serve())
+    leave(0 if server.started else 3)
+
+
+def prepare_database(settings: Settings) -> None:
+    """Migrate. Raises `SettingsError` when the database cannot be used."""
+    try:
+        asyncio.run(migrate(settings.database))
+    except DatabaseUnusable as error:
+        raise SettingsError(f"DATABASE_URL: the database cannot be used ({error}).") from error
+
+
+def leave(code: int) -> NoReturn:
+    """End the process after a clean shutdown: a thread of the run engine would wait for a database that is away."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def check_address(settings: Settings) -> None:
@@ -73,14 +94,15 @@ def worker() -> None:
     settings = load_settings()
     if settings.is_sqlite:
         raise SettingsError("A worker needs DATABASE_URL=postgres://...; with SQLite, serve does all.")
+    prepare_database(settings)
     asyncio.run(_work(settings))
+    leave(0)
 
 
 async def _work(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await migrate(settings.database)
     async with wired(settings) as everything, working(everything):
         click.echo(f"likeness {version()} worker ready")
         await stop.wait()

@@ -11,7 +11,9 @@ Wanted: TypeAlias = Annotated[T, strawberry.argument(description="What is wanted
 AfterSeq: TypeAlias = Annotated[
     int | None,
     strawberry.argument(
-        description="The number of the last event already seen: the stream begins with the next one. 0 gives all of "
-        "them; when absent the stream begins with the newest."
+        description="The number of the last event already seen: the stream begins with the next one, and gives every "
+        "one that is stored. 0 gives all of them; when absent the stream begins with the newest. A negative number, "
+        "or one beyond the last event, is refused (BAD_USER_INPUT). Of a job that has ended the stream gives the "
+        "events after it, none after the last, and completes."
     ),
 ]

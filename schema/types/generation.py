@@ -15,6 +15,7 @@ from schema.types.preset import Preset
 from schema.types.problem import JobError
 from schema.types.status import GenerationStatus, GenerationType
 from schema.types.training import LoraModel
+from services.events import missed_before
 
 
 @strawberry.type(description="One model that was tried for a generation.")
@@ -84,11 +85,20 @@ class Generation(Node):
 @strawberry.type(description="One step of a generation's progress.")
 class GenerationProgress(OfRow):
     row: strawberry.Private[GenerationEvent]
-    seq: int = strawberry.field(description="The step's number: 1, 2, 3 ... without a gap, per generation.")
+    seq: int = strawberry.field(
+        description="The step's number: 1, 2, 3 ... per generation, without a gap but for `missed`."
+    )
     status: GenerationStatus = strawberry.field(description="Where the generation stood.")
     queue_position: int | None = strawberry.field(description="How many jobs the provider does first, while waiting.")
     message: str = strawberry.field(description="What is happening, for people.")
     at: datetime = strawberry.field(description="When this was so.")
+
+    @computed(
+        "How many steps before this one were left out, because the connection was more than 100 behind; 0 normally. "
+        "The last step is never left out, and `afterSeq` gives those that were."
+    )
+    def missed(self) -> int:
+        return missed_before(self.row)
 
     @computed("The generation as it is now, so that client caches update themselves.")
     async def generation(self, info: Info) -> Generation:

@@ -92,10 +92,18 @@ class GenerateImagePayload:
 
 @strawberry.input(description="A generation to cancel.")
 class CancelGenerationInput:
-    id: strawberry.ID = strawberry.field(description="One of the viewer's generations that has not ended.")
+    id: strawberry.ID = strawberry.field(
+        description="One of the viewer's generations that has not ended; one that is CANCELLED already is taken too."
+    )
 
 
 @strawberry.type(description="The generation that was cancelled.")
 class CancelGenerationPayload:
-    generation: Generation | None = strawberry.field(default=None, description="The generation; null when it goes on.")
-    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was not cancelled.")
+    generation: Generation | None = strawberry.field(
+        default=None, description="The generation, now CANCELLED; null when it was not cancelled."
+    )
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="Why it was not cancelled: NOT_FOUND, or ALREADY_FINISHED when it has ended or its image is being "
+        "kept.",
+    )

@@ -66,16 +66,6 @@ def of(error: LikenessError) -> UserError:
     return InvalidInputError(code=code, message=message, path=path)
 
 
-def not_found(what: str) -> UserError:
-    """The answer to an `id` in the input that names nothing of the viewer's."""
-    return of(NotFound(what=what, path=("input", "id")))
-
-
-def not_offered(what: str) -> UserError:
-    """The answer of a mutation that does nothing yet."""
-    return InvalidInputError(code=ErrorCode.INVALID_INPUT, message=f"{what} is not offered yet.", path=["input"])
-
-
 @strawberry.type(description="Why a job ended without a result.")
 class JobError:
     code: str = strawberry.field(description="The kind of failure, for programs; a `UserErrorCode` where one fits.")

@@ -6,6 +6,7 @@ import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from models.errors import ErrorCode
+from models.ledger import PostingKind
 from models.status import (
     GenerationStatus,
     GenerationType,
@@ -19,6 +20,7 @@ __all__ = [
     "ErrorCode",
     "GenerationStatus",
     "GenerationType",
+    "PostingKind",
     "SubjectGender",
     "TrainingQuality",
     "TrainingStage",
@@ -88,13 +90,23 @@ _describe(
     NEO_GLITCH="A photo redrawn in a glitched style.",
 )
 _describe(
+    PostingKind,
+    "Why credits moved.",
+    name="LedgerPostingKind",
+    ALLOWANCE="A day's allowance was given.",
+    GRANT="The operator added credits to the balance.",
+    RESERVE="A job was accepted: its price was set aside.",
+    COMMIT="A job has COMPLETED: what was set aside is spent.",
+    REFUND="A job has FAILED or was CANCELLED: what was set aside was given back.",
+)
+_describe(
     ErrorCode,
     "What went wrong, for programs; the message is for people.",
     name="UserErrorCode",
     INVALID_INPUT="A field is out of its bounds, or does not go with another.",
     NOT_FOUND="There is no such object, or it belongs to somebody else.",
-    CONFLICT="The idempotency key or run id was used before with another input.",
-    ALREADY_FINISHED="The job has ended already.",
+    CONFLICT="The idempotency key or run id was used before with another input, or the object's state forbids this.",
+    ALREADY_FINISHED="The job has ended already, or its result is being kept.",
     TOO_MANY_FILES="More files than one upload may have; none was kept.",
     FILE_TOO_LARGE="The file has too many bytes.",
     UNSUPPORTED_MEDIA_TYPE="The file is of a kind that is not taken.",

@@ -15,6 +15,7 @@ from schema.types.node import Node, OfRow
 from schema.types.photo import Photo
 from schema.types.problem import JobError
 from schema.types.status import SubjectGender, TrainingStage, TrainingStatus
+from services.events import missed_before
 from services.trainers import trainer_for
 
 
@@ -22,7 +23,9 @@ from services.trainers import trainer_for
 class TrainingProgress(OfRow):
     row: strawberry.Private[TrainingEvent]
     known: strawberry.Private["Training | None"] = None
-    seq: int = strawberry.field(description="The step's number: 1, 2, 3 ... without a gap, per training.")
+    seq: int = strawberry.field(
+        description="The step's number: 1, 2, 3 ... per training, without a gap but for `missed`."
+    )
     status: TrainingStatus = strawberry.field(description="Where the training stood.")
     stage: TrainingStage | None = strawberry.field(description="What it was doing; null before the work began.")
     percent: float = strawberry.field(
@@ -35,6 +38,13 @@ class TrainingProgress(OfRow):
     eta_seconds: int | None = strawberry.field(description="About how many seconds the provider still needs.")
     message: str = strawberry.field(description="What is happening, for people.")
     at: datetime = strawberry.field(description="When this was so.")
+
+    @computed(
+        "How many steps before this one were left out, because the connection was more than 100 behind; 0 normally. "
+        "The last step is never left out, and `afterSeq` gives those that were."
+    )
+    def missed(self) -> int:
+        return missed_before(self.row)
 
     @computed("The training as it is now, so that client caches update themselves.")
     async def training(self, info: Info) -> "Training":

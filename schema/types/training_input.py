@@ -86,13 +86,21 @@ class StartTrainingPayload:
 
 @strawberry.input(description="A training to cancel.")
 class CancelTrainingInput:
-    id: strawberry.ID = strawberry.field(description="One of the viewer's trainings that has not ended.")
+    id: strawberry.ID = strawberry.field(
+        description="One of the viewer's trainings that has not ended; one that is CANCELLED already is taken too."
+    )
 
 
 @strawberry.type(description="The training that was cancelled.")
 class CancelTrainingPayload:
-    training: Training | None = strawberry.field(default=None, description="The training; null when it goes on.")
-    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was not cancelled.")
+    training: Training | None = strawberry.field(
+        default=None, description="The training, now CANCELLED; null when it was not cancelled."
+    )
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="Why it was not cancelled: NOT_FOUND, or ALREADY_FINISHED when it has ended or its result is being "
+        "kept.",
+    )
 
 
 @strawberry.input(description="A training to try again.")
@@ -103,6 +111,10 @@ class RetryTrainingInput:
 @strawberry.type(description="The training that is tried again.")
 class RetryTrainingPayload:
     training: Training | None = strawberry.field(
-        default=None, description="The training of the new attempt; null when there is none."
+        default=None,
+        description="The training of the new attempt, or of the one that was begun before; null when there is none.",
     )
-    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it is not tried again.")
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="Why it is not tried again: NOT_FOUND, CONFLICT when it has not failed, or INSUFFICIENT_CREDITS.",
+    )

@@ -100,12 +100,12 @@ class DbosJobs:
         self._stopping = True
         logging.getLogger("dbos").addFilter(self._noise)
         await self._cancel_steps()
+        # DBOS ends the threads that it gave to asyncio.to_thread, which others still use.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         with ThreadPoolExecutor(max_workers=1) as outside:
             # In a thread that is not DBOS's: it waits for its own, which may wait for this loop.
             await asyncio.get_running_loop().run_in_executor(outside, _destroy)
         await self._cancel_steps()
-        # DBOS leaves its dead executor behind, and asyncio.to_thread would fail for the rest of the program.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         logging.getLogger("dbos").removeFilter(self._noise)
         self._workflow = None
 

@@ -89,7 +89,7 @@ class JwksTokens:
             async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
                 answer = (await client.get(self.url)).raise_for_status()
             self._keys = jwt.PyJWKSet.from_dict(answer.json())
-        except (httpx.HTTPError, ValueError, jwt.PyJWTError):
+        except (httpx.HTTPError, ValueError, AttributeError, jwt.PyJWTError):  # AttributeError: JSON, but no object
             if self._keys is None:
                 self._fetched = 0.0
                 raise NotSignedIn(reason="The sign-in service cannot be reached.") from None

@@ -1,35 +1,29 @@
 """The schema on services with fakes behind them, and what tests do with it."""
 
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import strawberry
 
-from models.generation import Generation, GenerationEvent
+from likeness.assembly import Assembly, Gateways
+from likeness.settings import Settings
+from models.generation import Generation
 from models.ids import new_id
 from models.lora import LoraModel
 from models.photo import Photo
-from models.training import Training, TrainingEvent
+from models.training import Training
 from models.user import User
 from schema.context import Context
 from schema.root import build_schema
 from schema.types.node import global_id
 from services.container import Services
 from services.credits import Credits
-from services.events import Feed
-from services.generation import GenerationService
 from services.generation_journal import GenerationJournal
-from services.health import HealthService
-from services.identity import IdentityService
-from services.images import PhotoRules
-from services.journal import Journal
-from services.photos import PhotoService
-from services.training import TrainingService
 from services.training_journal import TrainingJournal
 from services.uploads import UploadedFile
 from tests.fakes import FakeBus, FakeJobs, FakeProvider, FixedClock, MemoryStore
@@ -47,7 +41,7 @@ class Stage:
     """One viewer (`me`), a `stranger`, and the fakes that the services stand on."""
 
     folder: Path
-    workers: Executor
+    workers: ThreadPoolExecutor
     clock: FixedClock = field(default_factory=FixedClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     bus: FakeBus = field(default_factory=FakeBus)
@@ -64,46 +58,36 @@ class Stage:
         return self
 
     @property
-    def credits(self) -> Credits:
-        return Credits(clock=self.clock, daily_credits=self.daily_credits)
+    def assembly(self) -> Assembly:
+        """The services as a process has them, over the fakes."""
+        settings = Settings.model_validate(
+            {
+                "data_dir": self.folder, "daily_credits": self.daily_credits, "min_photos": 2, "max_photos": 6,
+                "max_photo_bytes": 1_000_000, "min_photo_side": 512, "fal_mode": "sandbox",
+            }
+        )  # fmt: skip
+        gateways = Gateways(
+            clock=self.clock, store=self.store, bus=self.bus, jobs=self.jobs, provider=self.provider,
+            workers=self.workers, temp_dir=self.folder, verifiers={}, webhook_verifier=None,
+            may_read=lambda path, params: False, executor="local",
+        )  # fmt: skip
+        return Assembly(settings, gateways)
 
     @property
-    def journal(self) -> Journal:
-        return Journal(bus=self.bus, clock=self.clock)
+    def credits(self) -> Credits:
+        return self.assembly.credits
 
     @property
     def trainings(self) -> TrainingJournal:
-        return TrainingJournal(journal=self.journal, credits=self.credits)
+        return self.assembly.trainings
 
     @property
     def generations(self) -> GenerationJournal:
-        return GenerationJournal(journal=self.journal, credits=self.credits)
+        return self.assembly.generations
 
     @property
     def services(self) -> Services:
-        rules = PhotoRules(max_bytes=1_000_000, min_side=512)
-        photos = PhotoService(
-            store=self.store, clock=self.clock, workers=self.workers, rules=rules, max_photos=6, temp_dir=self.folder
-        )
-        training = TrainingService(
-            clock=self.clock, jobs=self.jobs, photos=photos, journal=self.trainings, price=20, min_photos=2,
-            max_photos=6, simulated=True, feed=Feed(bus=self.bus, model=TrainingEvent, job_column="training_id"),
-        )  # fmt: skip
-        generation = GenerationService(
-            clock=self.clock, jobs=self.jobs, journal=self.generations, price=2, simulated=True,
-            feed=Feed(bus=self.bus, model=GenerationEvent, job_column="generation_id"),
-        )  # fmt: skip
-        made = {
-            "identity": IdentityService(clock=self.clock, verifiers={}),
-            "photos": photos,
-            "training": training,
-            "generation": generation,
-            "credits": self.credits,
-            "health": HealthService(store=self.store, provider=self.provider),
-            "store": self.store,
-        }
-        # No resolver asks the others.
-        return Services(**dict.fromkeys(part.name for part in fields(Services)) | made)
+        return self.assembly.services
 
     def context(self, viewer: User | None = None) -> Context:
         return Context.build(self.services, viewer or self.me, "request-1")

@@ -1,0 +1,96 @@
+"""Pure: how long a job may show no sign of life before the provider is asked, and before it is ended.
+
+A sign is any change in what the provider shows: a queue position, a log line, another state. Only time in which
+somebody looked counts: a process that was stopped for an hour has not seen an hour of silence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from services.ports import Queued, Running
+
+QUEUED = timedelta(hours=2)
+TALKING = timedelta(minutes=30)  # the log of a training has a line every few seconds, its set-up one every few minutes
+GENERATING = timedelta(minutes=10)
+UNANSWERED = timedelta(hours=24)
+LONGEST_LOOK = timedelta(minutes=2)  # between two looks; of a longer pause only this much counts
+
+Sign = tuple[str, int, str]
+
+
+class Verdict(StrEnum):
+    """What to do about a silence."""
+
+    WAIT = "WAIT"
+    ASK = "ASK"
+    END = "END"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Silence:
+    """What a follower has seen so far. It is not stored: after a restart the silence is measured anew."""
+
+    looked_at: datetime
+    sign: Sign | None = None
+    silent: timedelta = timedelta()
+    unanswered: timedelta = timedelta()
+    asked: bool = False
+
+    @classmethod
+    def begin(cls, now: datetime) -> Self:
+        """Nothing was seen yet."""
+        return cls(looked_at=now)
+
+    def heard(self, sign: Sign, now: datetime) -> Self:
+        """The provider answered with this sign, the same as before or another."""
+        if sign != self.sign:
+            return replace(self, looked_at=now, sign=sign, silent=timedelta(), unanswered=timedelta(), asked=False)
+        return replace(self, looked_at=now, silent=self.silent + self._pause(now), unanswered=timedelta())
+
+    def refused(self, now: datetime) -> Self:
+        """The provider did not answer: that says nothing of the job, so the job's own silence stays as it is."""
+        return replace(self, looked_at=now, unanswered=self.unanswered + self._pause(now))
+
+    def verdict(self, bound: timedelta) -> Verdict:
+        """END after twice the bound, or a day without an answer; ASK once after the bound."""
+        if self.silent >= 2 * bound or self.unanswered >= UNANSWERED:
+            return Verdict.END
+        return Verdict.ASK if self.silent >= bound and not self.asked else Verdict.WAIT
+
+    def _pause(self, now: datetime) -> timedelta:
+        return min(max(now - self.looked_at, timedelta()), LONGEST_LOOK)
+
+
+def sign_of(status: Queued | Running) -> Sign:
+    """What the provider shows, in a form that differs when it does."""
+    if isinstance(status, Queued):
+        return "queued", status.position, ""
+    return "running", len(status.logs), _last(status.logs)
+
+
+def training_bound(status: Queued | Running, *, expected_seconds: float) -> timedelta:
+    """How long a training may be silent: in the queue 2 hours, with a log 30 minutes.
+
+    Some trainers log nothing: then silence proves nothing before twice the time that the steps should take.
+    """
+    if isinstance(status, Queued):
+        return QUEUED
+    return TALKING if status.logs else max(TALKING, timedelta(seconds=2 * expected_seconds))
+
+
+def generation_bound(status: Queued | Running) -> timedelta:
+    """How long a generation, which takes seconds, may be silent: in the queue 2 hours, running 10 minutes."""
+    return QUEUED if isinstance(status, Queued) else GENERATING
+
+
+def duration(time: timedelta) -> str:
+    """`30 minutes`, `2 hours`, for people."""
+    minutes = round(time.total_seconds() / 60)
+    return f"{minutes} minutes" if minutes % 60 else f"{minutes // 60} hour{'s' if minutes > 60 else ''}"
+
+
+def _last(logs: Sequence[str]) -> str:
+    return logs[-1] if logs else ""
