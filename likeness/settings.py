@@ -87,8 +87,8 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _no_slash(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in {"http", "https"}:
-            raise ValueError("must begin with https:// or http://")
+        if value is not None and not (urlsplit(value).scheme in {"http", "https"} and urlsplit(value).hostname):
+            raise ValueError("must begin with https:// or http:// and a host")
         return value.rstrip("/") if value else value
 
     @field_validator("database_url")

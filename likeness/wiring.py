@@ -16,7 +16,6 @@ from likeness.db import connected
 from likeness.sandbox.app import create_sandbox
 from likeness.settings import Settings
 from services.gateways.bus_memory import MemoryBus
-from services.gateways.bus_redis import RedisBus
 from services.gateways.clock import SystemClock
 from services.gateways.fal import FalProvider
 from services.gateways.fal_signature import FalSignature, published_keys
@@ -94,6 +93,9 @@ def _url_secret(file: Path) -> bytes:
 async def _bus(settings: Settings, stack: AsyncExitStack) -> EventBus:
     if settings.redis_url is None:
         return MemoryBus()
+    # Imported here because the client costs 19 MB, which a server without Redis can do without.
+    from services.gateways.bus_redis import RedisBus
+
     bus = RedisBus(settings.redis_url)
     await bus.start()
     stack.push_async_callback(bus.close)

@@ -8,7 +8,7 @@ from models.status import STAGE_WINDOWS, TrainingStage
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # Bounded: Python refuses to read numbers of more than 4,300 digits, and open repetitions take quadratic time.
-BAR = re.compile(r"(?<![\d/])(\d{1,9})/(\d{1,9})(?!\d)(?:\s{0,9}\[[^\]<]{0,40}<([\d:?]{1,20}))?", re.ASCII)
+BAR = re.compile(r"(?<![\d/])(\d{1,9})/(\d{1,9})(?![\d/])(?:\s{0,9}\[[^\]<]{0,40}<([\d:?]{1,20}))?", re.ASCII)
 STEP = re.compile(r"\bsteps?:?\s{1,9}(\d{1,9})\s{0,9}(?:/|of)\s{0,9}(\d{1,9})(?!\d)", re.ASCII | re.IGNORECASE)
 PERCENT = re.compile(r"\btrain\w{0,20}\b[^%]{0,200}?(\d{1,9}(?:\.\d{1,9})?)\s{0,9}%", re.ASCII | re.IGNORECASE)
 LONGEST_ETA = 30 * 24 * 3600  # seconds; more is no estimate, and the column holds 32 bits

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
+from models.errors import ProviderError
 from services.ports import Queued, Running
 
 QUEUED = timedelta(hours=2)
@@ -19,6 +20,12 @@ UNANSWERED = timedelta(hours=24)
 LONGEST_LOOK = timedelta(minutes=2)  # between two looks; of a longer pause only this much counts
 
 Sign = tuple[str, int, str]
+
+
+class GivenUp(ProviderError):
+    """The image provider was given up: {reason}"""
+
+    retryable = True
 
 
 class Verdict(StrEnum):
@@ -37,6 +44,7 @@ class Silence:
     sign: Sign | None = None
     silent: timedelta = timedelta()
     unanswered: timedelta = timedelta()
+    bound: timedelta = TALKING
     asked: bool = False
 
     @classmethod
@@ -44,21 +52,34 @@ class Silence:
         """Nothing was seen yet."""
         return cls(looked_at=now)
 
-    def heard(self, sign: Sign, now: datetime) -> Self:
-        """The provider answered with this sign, the same as before or another."""
+    def heard(self, sign: Sign, now: datetime, *, bound: timedelta) -> Self:
+        """The provider answered with this sign, the same as before or another; `bound` is how long it may last."""
         if sign != self.sign:
-            return replace(self, looked_at=now, sign=sign, silent=timedelta(), unanswered=timedelta(), asked=False)
-        return replace(self, looked_at=now, silent=self.silent + self._pause(now), unanswered=timedelta())
+            return replace(self.begin(now), sign=sign, bound=bound)
+        return replace(self, looked_at=now, silent=self.silent + self._pause(now), unanswered=timedelta(), bound=bound)
 
     def refused(self, now: datetime) -> Self:
         """The provider did not answer: that says nothing of the job, so the job's own silence stays as it is."""
         return replace(self, looked_at=now, unanswered=self.unanswered + self._pause(now))
 
-    def verdict(self, bound: timedelta) -> Verdict:
+    @property
+    def verdict(self) -> Verdict:
         """END after twice the bound, or a day without an answer; ASK once after the bound."""
-        if self.silent >= 2 * bound or self.unanswered >= UNANSWERED:
+        if self.silent >= 2 * self.bound or self.unanswered >= UNANSWERED:
             return Verdict.END
-        return Verdict.ASK if self.silent >= bound and not self.asked else Verdict.WAIT
+        return Verdict.ASK if self.silent >= self.bound and not self.asked else Verdict.WAIT
+
+    @property
+    def reason(self) -> str:
+        """What ended the wait, for people."""
+        if self.unanswered >= UNANSWERED:
+            return f"it has not answered for {duration(self.unanswered)}."
+        return f"its job showed no sign of life for {duration(self.silent)}."
+
+    @property
+    def question(self) -> str:
+        """What to tell those who watch before the provider is asked."""
+        return f"No sign of life for {duration(self.silent)}; asking the provider"
 
     def _pause(self, now: datetime) -> timedelta:
         return min(max(now - self.looked_at, timedelta()), LONGEST_LOOK)
@@ -87,9 +108,11 @@ def generation_bound(status: Queued | Running) -> timedelta:
 
 
 def duration(time: timedelta) -> str:
-    """`30 minutes`, `2 hours`, for people."""
-    minutes = round(time.total_seconds() / 60)
-    return f"{minutes} minutes" if minutes % 60 else f"{minutes // 60} hour{'s' if minutes > 60 else ''}"
+    """`30 minutes`, `1 hour`, `2 hours`, for people; seconds are left out."""
+    minutes = int(time.total_seconds() // 60)
+    if minutes % 60:
+        return f"{minutes} minutes"
+    return "1 hour" if minutes == 60 else f"{minutes // 60} hours"
 
 
 def _last(logs: Sequence[str]) -> str:

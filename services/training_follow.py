@@ -1,17 +1,18 @@
 """Following a training at the provider: one loop, whose cadence follows the watchers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
 
-from models.errors import ProviderUnavailable, ResultUnusable
+from models.errors import ProviderError, ProviderRejected, ProviderUnavailable, ResultUnusable
 from models.status import TrainingStage
 from models.submission import Submission
 from models.training import Training
 from services.events import topic
-from services.ports import Clock, Ended, EventBus, Provider, ProviderJob, Queued, Running
+from services.ports import CancelOutcome, Clock, Ended, EventBus, Provider, ProviderJob, Queued, Running
 from services.progress import Parsed, estimated, parse_logs
+from services.stuck import GivenUp, Silence, Verdict, sign_of, training_bound
 from services.submissions import accepted_job
 from services.training import expected_seconds
 from services.training_journal import TrainingJournal
@@ -34,19 +35,66 @@ class TrainingFollow:
     async def until_ended(self, id: UUID) -> None:
         """Return once the provider has ended the job, or the training has ended otherwise (a cancel).
 
-        A provider that does not answer is asked again later: its silence ends nothing.
+        A provider that does not answer is asked again for a day. A job without a sign of life is asked about after a
+        bound (`services.stuck`); after twice that it is cancelled. Raises `GivenUp` after either.
         """
-        job = await self._job(id)
+        job, silence = await self._job(id), Silence.begin(self.clock.now())
         while not (training := await Training.get(id=id)).status.is_final:
-            try:
-                status = await self.provider.status(job, logs=True)
-            except ProviderUnavailable as error:
-                _log.warning("training.status_unavailable", training=str(id), reason=error.message)
-            else:
-                if isinstance(status, Ended):
+            if (heard := await self._look(training, job, silence)) is None:
+                return
+            silence = heard
+            if silence.verdict is Verdict.END:
+                await self._abandon(job, silence)
+                return
+            if silence.verdict is Verdict.ASK:
+                if await self._ask(training, job, silence):
                     return
-                await self._record(training, status)
+                silence = replace(silence, asked=True)
             await self._pause(id)
+
+    async def _look(self, training: Training, job: ProviderJob, silence: Silence) -> Silence | None:
+        """Ask once and record what is new; None when the job is over."""
+        try:
+            status = await self.provider.status(job, logs=True)
+        except ProviderUnavailable as error:
+            _log.warning("training.status_unavailable", training=str(training.id), reason=error.message)
+            return silence.refused(self.clock.now())
+        if isinstance(status, Ended):
+            return None
+        if (sign := sign_of(status)) != silence.sign:
+            await self._record(training, status)
+        bound = training_bound(status, expected_seconds=expected_seconds(training.steps))
+        return silence.heard(sign, self.clock.now(), bound=bound)
+
+    async def _ask(self, training: Training, job: ProviderJob, silence: Silence) -> bool:
+        """Tell the watchers, and see whether there is a result although the status knows of none."""
+        before = await self.journal.latest(training.id)
+        _log.warning("training.silent", training=str(training.id), seconds=silence.silent.total_seconds())
+        await self.journal.progress(
+            training.id,
+            stage=TrainingStage.TRAINING,
+            message=silence.question,
+            fraction=(before.stage_percent or 0.0) / 100 if before.stage is TrainingStage.TRAINING else 0.0,
+            step=before.step,
+            total_steps=training.steps,
+            queue_position=before.queue_position,
+        )
+        try:
+            await self.provider.result(job)
+        except ProviderUnavailable:
+            return False
+        except ProviderRejected:
+            pass  # over too; whoever reads the result next says why
+        return True
+
+    async def _abandon(self, job: ProviderJob, silence: Silence) -> None:
+        """Stop the provider's job and raise `GivenUp`; return when it turns out to have ended."""
+        try:
+            if await self.provider.cancel(job) is CancelOutcome.TOO_LATE:
+                return
+        except ProviderError as error:
+            _log.warning("training.cancel_failed", request_id=job.request_id, reason=error.message)
+        raise GivenUp(reason=silence.reason)
 
     async def _job(self, id: UUID) -> ProviderJob:
         job = accepted_job(await Submission.get(job_id=id))

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from psycopg import sql
 from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from likeness.db import connected, migrate
@@ -79,10 +81,10 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: str) -> Iterator[str]:
-    """The name of a PostgreSQL database in the newest schema, to be copied."""
+    """The address of a PostgreSQL database in the newest schema."""
     url = create_database(postgres_server)
     asyncio.run(migrate(url))
-    yield urlsplit(url).path.removeprefix("/")
+    yield url
     drop_database(postgres_server, url=url)
 
 
@@ -95,11 +97,30 @@ def sqlite_database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_database_url(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
-    """The address of a fresh PostgreSQL database in the newest schema, dropped after the test."""
-    url = create_database(postgres_server, template=migrated_postgres)
-    yield url
-    drop_database(postgres_server, url=url)
+def postgres_database_url(migrated_postgres: str) -> str:
+    """The address of an empty PostgreSQL database in the newest schema.
+
+    It is emptied before each test: a copy of its own would cost every test a third of a second.
+    """
+    with psycopg.connect(migrated_postgres, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        _empty(connection)
+    return migrated_postgres
+
+
+def _empty(connection: psycopg.Connection[Any]) -> None:
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'tortoise_migrations'"
+    tables = [sql.Identifier(name) for (name,) in connection.execute(query)]
+    try:
+        connection.execute("SET session_replication_role = replica")  # without foreign keys the order does not matter
+    except psycopg.errors.InsufficientPrivilege:
+        connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+    else:
+        for table in tables:
+            connection.execute(sql.SQL("DELETE FROM {}").format(table))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

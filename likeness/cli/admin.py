@@ -12,6 +12,7 @@ from likeness import db
 from likeness.settings import SettingsError, load_settings
 from likeness.wiring import wired
 from schema.root import sdl
+from services.audit import audit_all
 
 SDL_FILE = Path(__file__).parent.parent.parent / "schema" / "schema.graphql"
 
@@ -56,7 +57,7 @@ def token(subject: str, hours: float) -> None:
 
 @click.group()
 def credits() -> None:
-    """Look at and grant credits."""
+    """Grant credits and prove the ledger."""
 
 
 @credits.command()
@@ -76,3 +77,26 @@ async def _grant(subject: str, amount: int, note: str) -> None:
         await everything.services.credits.grant(user.id, amount, note=note)
         quota = await everything.services.credits.quota(user.id)
     click.echo(f"{subject} now has a balance of {quota.current_balance} credits.")
+
+
+@credits.command("audit")
+def prove() -> None:
+    """Work every user's ledger out anew; exit code 1 when one is not what it should be."""
+    if not asyncio.run(_audit()):
+        sys.exit(1)
+
+
+async def _audit() -> bool:
+    """Print a line per user whose ledger is broken, and a summary; whether there was none."""
+    settings = load_settings()
+    await db.migrate(settings.database)
+    users = entries = broken = 0
+    async with db.connected(settings.database):
+        async for user, found in audit_all():
+            users, entries, broken = users + 1, entries + found.entries, broken + (not found.balanced)
+            if found.broken_at is not None:
+                click.echo(f"{user.subject}: posting {found.broken_at} was changed or is missing.")
+            elif not found.balanced:
+                click.echo(f"{user.subject}: an account does not hold the sum of its entries.")
+    click.echo(f"{users} users, {entries} entries, {broken} broken.")
+    return not broken

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 # fal's pages disagree on how long outputs live by default (seven days or for ever), so each submit asks for ever.
 KEEP_OUTPUTS = {"X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": None})}
-WHOLE_BYTES = 32 << 20  # a file up to this size is sent in one piece, from memory
+WHOLE_BYTES = 8 << 20  # a file up to this size is sent in one piece, from memory
 HEALTH_SECONDS = 3.0
 
 

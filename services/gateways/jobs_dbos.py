@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import logging
-import pickle
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID, StepOptions
 
 from models.errors import LikenessError
+from services.gateways.run_failure import Failure
 from services.ports import Run, Step
 
 NAME = "likeness"
@@ -211,30 +211,6 @@ class DbosJobs:
 
     def _last_options(self, kind: str) -> StepOptions:
         return {**self._options(kind, "give_up"), "max_attempts": self._patience.give_up_attempts}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """An exception in a form that survives pickling: its own `__init__` may want what pickle does not keep."""
-
-    type: type[Exception]
-    args: tuple[Any, ...]
-    facts: dict[str, Any]
-
-    @classmethod
-    def of(cls, error: Exception) -> "Failure":
-        failure = cls(type=type(error), args=error.args, facts=dict(vars(error)))
-        try:
-            pickle.loads(pickle.dumps(failure))  # noqa: S301 (our own bytes)
-        except Exception:
-            return cls(type=RuntimeError, args=(f"{type(error).__name__}: {error}",), facts={})
-        return failure
-
-    def error(self) -> Exception:
-        """The exception again, without its traceback."""
-        error = self.type.__new__(self.type, *self.args)
-        vars(error).update(self.facts)
-        return error
 
 
 class _Noise(logging.Filter):

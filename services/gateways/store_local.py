@@ -17,6 +17,7 @@ from services.ports import AssetKind, AssetMissing, StoreRefused, StoreUnavailab
 FOLDERS = {AssetKind.PHOTO: "photos", AssetKind.IMAGE: "images", AssetKind.WEIGHTS: "weights"}
 PUBLIC_FOLDER = FOLDERS[AssetKind.IMAGE]
 INCOMING = ".incoming"
+LEFT_BEHIND_SECONDS = 24 * 3600
 _REFUSED = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
@@ -108,6 +109,7 @@ class LocalStore:
     def _copy_in(self, source: Path, target: Path) -> None:
         for folder in (target.parent, self._root / INCOMING):
             folder.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
         handle, draft = tempfile.mkstemp(dir=self._root / INCOMING)
         try:
             with os.fdopen(handle, "wb") as copy, source.open("rb") as original:
@@ -119,6 +121,13 @@ class LocalStore:
             Path(draft).unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what processes that were killed while they copied left behind; a living copy is never a day old."""
+        for draft in (self._root / INCOMING).iterdir():
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < time.time() - LEFT_BEHIND_SECONDS:
+                    draft.unlink()
 
     def _can_write(self) -> bool:
         with suppress(OSError):

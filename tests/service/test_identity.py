@@ -52,9 +52,7 @@ async def test_this_machine_is_the_local_user(local: IdentityService, *, host: s
     assert ("local", None, first.id) == (first.subject, first.telegram_id, second.id)
 
 
-@pytest.mark.parametrize(
-    "host", ["10.0.0.1", "2001:db8::1", "0.0.0.0", "example.com", "", "127.0.0.1.x"]
-)
+@pytest.mark.parametrize("host", ["10.0.0.1", "2001:db8::1", "0.0.0.0", "example.com", "", "127.0.0.1.x"])
 @pytest.mark.parametrize("telegram_id", [None, "42"])
 async def test_other_machines_are_nobody(local: IdentityService, *, host: str, telegram_id: str | None) -> None:
     """Development mode answers to nobody else, whatever header they send, and makes no user for them."""

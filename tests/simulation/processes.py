@@ -1,0 +1,80 @@
+"""Processes of the simulation: each may be killed or stopped for a while at any of its awaits.
+
+A killed process does not clean up. Its tasks go on until they next touch the outside (database, provider, store,
+bus, engine, clock), which a dead process cannot reach: there they end, and an open transaction is rolled back.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ProcessDead(BaseException):
+    """The process of this task was killed; no `except Exception` may go on."""
+
+
+@dataclass(eq=False)
+class Process:
+    """One life of a process. `kill_at`, `stop_at` and `cancel_at` count its points (awaits on the outside)."""
+
+    name: str
+    on_death: Callable[["Process"], None]
+    on_stop: Callable[["Process"], None]
+    on_cancel: Callable[["Process"], None]
+    dead: bool = False
+    stopped_until: float = 0.0
+    points: int = 0
+    kill_at: frozenset[int] = frozenset()
+    stop_at: dict[int, float] = field(default_factory=dict)
+    cancel_at: frozenset[int] = frozenset()
+    tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
+
+    async def point(self) -> None:
+        """Where a process may die, or stand still for a while (SIGSTOP)."""
+        self.count()
+        while (pause := self.stopped_until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(pause)
+        self.check()
+
+    def count(self) -> None:
+        """A point at which the process may die, but not stand still."""
+        self.check()
+        self.points += 1
+        if self.points in self.kill_at:
+            self.dead = True
+            self.on_death(self)
+        if self.points in self.cancel_at:
+            self.on_cancel(self)
+        if seconds := self.stop_at.get(self.points):
+            self.stopped_until = asyncio.get_running_loop().time() + seconds
+            self.on_stop(self)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `ProcessDead` in a dead process."""
+        if self.dead:
+            raise ProcessDead
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run a task of this process."""
+        token = current.set(self)
+        try:
+            task = asyncio.get_running_loop().create_task(work)
+        finally:
+            current.reset(token)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+
+current: ContextVar[Process | None] = ContextVar("current_process", default=None)
+
+
+async def touch() -> None:
+    """The outside is reached here by whichever process asks; the harness itself never fails."""
+    if (process := current.get()) is not None:
+        await process.point()
