@@ -80,7 +80,7 @@ class Server:
         if self._settings.public_url is not None:
             routes.append(webhook_route(self._receive, limits=limits))
         if self._settings.cloudinary is None:
-            routes.append(media_route(media_root(self._settings), self._may_read))
+            routes.append(media_route(media_root(self._settings), self._may_read, self._prepare))
         return routes
 
     def middleware(self) -> list[Middleware]:
@@ -125,6 +125,9 @@ class Server:
 
     def _may_read(self, path: str, params: Mapping[str, str]) -> bool:
         return self._running().gateways.may_read(path, params)
+
+    async def _prepare(self, path: str) -> None:
+        await self._running().gateways.prepare(path)
 
     def _running(self) -> Assembly:
         assert self._wired is not None, "the lifespan opens everything before the first request"

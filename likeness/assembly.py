@@ -1,6 +1,6 @@
 """The services of a process, put together over given gateways."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +38,11 @@ from services.training_run import TrainingRun
 from services.webhooks import WebhookService
 
 MayRead = Callable[[str, Mapping[str, str]], bool]
+Prepare = Callable[[str], Awaitable[None]]
+
+
+async def nothing(path: str) -> None:
+    """For stores that serve their files themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,7 @@ class Gateways:
     webhook_verifier: WebhookVerifier | None
     may_read: MayRead
     executor: str
+    prepare: Prepare = nothing
 
 
 class Assembly:

@@ -21,10 +21,12 @@ MODEL_MODULES = [
     "models.lora",
     "models.training",
     "models.generation",
+    "models.preset",
     "models.submission",
     "models.ledger",
     "models.inbox",
     "models.executor",
+    "models.link",
 ]
 MIGRATION_LOCK = 7_105_931  # any constant: pg_advisory_lock serialises processes that migrate at once
 SQLITE_OPTIONS = "journal_mode=WAL&synchronous=NORMAL&busy_timeout=30000"

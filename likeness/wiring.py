@@ -11,7 +11,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from likeness.assembly import Assembly, Gateways
+from likeness.assembly import Assembly, Gateways, nothing
 from likeness.db import connected
 from likeness.sandbox.app import create_sandbox
 from likeness.settings import Settings
@@ -56,6 +56,7 @@ async def open_gateways(settings: Settings, stack: AsyncExitStack) -> Gateways:
         verifiers=_verifiers(settings, clock),
         webhook_verifier=_webhook_verifier(settings, sandbox, clock),
         may_read=store.verify if isinstance(store, LocalStore) else _nobody,
+        prepare=store.prepare if isinstance(store, LocalStore) else nothing,
     )
 
 

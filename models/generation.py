@@ -1,5 +1,6 @@
 """Generated pictures, their attempts and their stored events."""
 
+from typing import Any
 from uuid import UUID
 
 from tortoise import fields
@@ -32,12 +33,16 @@ class Generation(Model):
     source_photo: fields.ForeignKeyNullableRelation[Photo] = fields.ForeignKeyField(
         "models.Photo", related_name=False, on_delete=fields.RESTRICT, null=True
     )
+    preset_key = fields.CharField(max_length=60, null=True)
+    models = fields.JSONField[list[str]](null=True)  # public names, in the order they are tried
+    parameters = fields.JSONField[dict[str, Any]](null=True)  # steps, guidance, strength, format, negative_prompt
     image_size = fields.CharField(max_length=20)
     seed = fields.CharField(max_length=20, null=True)
     asset_name = fields.CharField(max_length=200, unique=True)
     location = fields.CharField(max_length=500, null=True)
     original_fal_url = fields.CharField(max_length=2000, null=True)
     content_sha256 = fields.CharField(max_length=64, null=True)
+    placeholder = fields.CharField(max_length=400, null=True)
     permanent = fields.BooleanField(default=False)
     fal_job_id = fields.CharField(max_length=100, null=True)
     model = fields.CharField(max_length=100, null=True)
@@ -51,6 +56,8 @@ class Generation(Model):
     simulated = fields.BooleanField(default=False)
     created_at = fields.DatetimeField()
     completed_at = fields.DatetimeField(null=True)
+    deleted_at = fields.DatetimeField(null=True)
+    removed_at = fields.DatetimeField(null=True)  # its file went after the row was marked deleted
 
     class Meta:
         table = "generations"

@@ -29,6 +29,8 @@ class LoraModel(Model):
     config_location = fields.CharField(max_length=500, null=True)
     provider_config_url = fields.CharField(max_length=2000, null=True)
     created_at = fields.DatetimeField()
+    deleted_at = fields.DatetimeField(null=True)
+    removed_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "lora_models"

@@ -26,6 +26,8 @@ class Photo(Model):
     sha256 = fields.CharField(max_length=64)
     source_sha256 = fields.CharField(max_length=64)
     created_at = fields.DatetimeField()
+    deleted_at = fields.DatetimeField(null=True)
+    removed_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "photos"

@@ -2,6 +2,10 @@
 
 from enum import StrEnum
 
+from models.generation_types import GenerationType
+
+__all__ = ["GenerationType"]
+
 
 class TrainingStatus(StrEnum):
     """Where a training stands (seed 002, plus CANCELLED)."""
@@ -46,15 +50,12 @@ class GenerationStatus(StrEnum):
         return self in {GenerationStatus.COMPLETED, GenerationStatus.FAILED, GenerationStatus.CANCELLED}
 
 
-class GenerationType(StrEnum):
-    """The kinds of picture (seed 003)."""
+class ImageFormat(StrEnum):
+    """The file formats of pictures."""
 
-    LORA = "LORA"
-    CUSTOM_PROMPT = "CUSTOM_PROMPT"
-    PRESET = "PRESET"
-    GHIBLI_REACTION = "GHIBLI_REACTION"
-    EMOTION_MASK = "EMOTION_MASK"
-    NEO_GLITCH = "NEO_GLITCH"
+    PNG = "PNG"
+    JPEG = "JPEG"
+    WEBP = "WEBP"
 
 
 class TrainingQuality(StrEnum):

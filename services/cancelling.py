@@ -31,17 +31,19 @@ class Canceller:
     async def stop_at_provider(self, job: UUID) -> None:
         """Cancel every call that the provider has accepted; one whose answer was lost is looked for once."""
         for row in await Submission.filter(job_id=job, state__in=[SubmissionState.INTENDED, SubmissionState.ACCEPTED]):
-            accepted = accepted_job(row) or await self.submissions.find(row)
-            if accepted is None:
-                continue
             retry = stamina.retry_context(on=ProviderUnavailable, attempts=10, timeout=900, wait_max=120)
             try:
                 async for attempt in retry:
                     with attempt:
-                        outcome = await self.provider.cancel(accepted)
+                        await self._cancel(row)
             except ProviderJobGone:
                 continue
-            _log.info("cancel.sent", job=str(job), outcome=outcome)
+
+    async def _cancel(self, row: Submission) -> None:
+        accepted = accepted_job(row) or await self.submissions.find(row)
+        if accepted is not None:
+            outcome = await self.provider.cancel(accepted)
+            _log.info("cancel.sent", job=str(row.job_id), outcome=outcome)
 
     async def give_up(self, job: UUID, error: Exception) -> None:
         """The owner's side is cancelled and refunded already; only the provider was not told."""

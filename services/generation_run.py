@@ -1,6 +1,7 @@
 """The durable run of a generation: try the chain, follow, keep the picture. Every step may be executed twice."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -137,7 +138,7 @@ class GenerationRun:
             endpoint=generator.endpoint,
             model=generator.name,
             arguments=arguments,
-            needle=f'"seed": {generation.seed}',
+            needle=json.dumps(generation.final_prompt, ensure_ascii=False),
             attempt=attempt,
         )
 

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from services.asset_store import AssetKind, AssetMissing, AssetStore, StoreKeyRefused, StoreRefused, StoreUnavailable
+
+__all__ = ["AssetKind", "AssetMissing", "AssetStore", "StoreKeyRefused", "StoreRefused", "StoreUnavailable"]
+
 
 class Clock(Protocol):
     """Time, so that rules can be tested without waiting."""
@@ -32,53 +36,6 @@ class TokenVerifier(Protocol):
 
     async def verify(self, token: str) -> str:
         """The subject (`jwt:<sub>`, `tg:<id>`) of a sound token. Raises `models.errors.NotSignedIn`."""
-
-
-# ---- assets ----
-
-
-class AssetKind(StrEnum):
-    """What a file is, which decides its folder and who may read its URL."""
-
-    PHOTO = "photo"  # private: signed URL that expires
-    IMAGE = "image"  # public and permanent
-    WEIGHTS = "weights"  # private: signed URL that expires
-
-
-class AssetStore(Protocol):
-    """Keeps files for good. A location is opaque: only the store that returned it can read it."""
-
-    async def put(self, source: Path, *, kind: AssetKind, name: str, content_type: str) -> str:
-        """Keep a copy of `source` under a deterministic name and return its location.
-
-        `name` has no folder and carries its extension (`lora_run1_0.png`). Putting the same name again replaces
-        the file and returns the same address, so a repeated call is harmless.
-        Raises `StoreUnavailable` when it may work later, `StoreRefused` when it will not.
-        """
-
-    def url(self, location: str) -> str:
-        """The address to give to a client: permanent for IMAGE, signed and expiring for the other kinds."""
-
-    async def fetch(self, location: str, to: Path) -> None:
-        """Copy the file to a local path. Raises `AssetMissing` when it is gone."""
-
-    async def delete(self, location: str) -> None:
-        """Remove the file; deleting what is gone is not an error."""
-
-    async def healthy(self) -> bool:
-        """Whether the store can be used now."""
-
-
-class StoreUnavailable(Exception):
-    """The asset store did not work this time; trying again later may help."""
-
-
-class StoreRefused(Exception):
-    """The asset store refused the file or our credentials; trying again will not help."""
-
-
-class AssetMissing(Exception):
-    """The asset store has no such file."""
 
 
 # ---- events ----

@@ -9,6 +9,7 @@ from tortoise.exceptions import BaseORMException
 
 from models.executor import Executor
 from services.ports import Clock, Jobs
+from services.unit_of_work import transactional
 
 BEAT_SECONDS = 3.0
 DEAD_AFTER = timedelta(seconds=15)
@@ -29,10 +30,14 @@ class Presence:
         while True:
             try:
                 async with asyncio.timeout(DEAD_AFTER.total_seconds()):
-                    await Executor.update_or_create({"beat_at": self.clock.now()}, id=self.executor)
+                    await self._beat()
             except (BaseORMException, OSError, TimeoutError) as error:
                 _log.warning("presence.beat_failed", reason=str(error))
             await self.clock.sleep(BEAT_SECONDS)
+
+    @transactional
+    async def _beat(self) -> None:
+        await Executor.update_or_create({"beat_at": self.clock.now()}, id=self.executor)
 
     async def watch_forever(self) -> None:
         """Take over the runs of the dead."""

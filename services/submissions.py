@@ -16,6 +16,8 @@ from services.ports import Clock, Provider, ProviderJob
 from services.unit_of_work import transactional
 
 GRACE = timedelta(minutes=10)
+LONGEST_GRACE = timedelta(hours=24)  # while the provider's list cannot be read
+ANSWERED_WITHIN = timedelta(seconds=180)  # a POST is over by then, answered or not
 STALE = timedelta(seconds=30)  # an intent older than this is not sent any more
 LOOK_AGAIN_SECONDS = 10.0
 
@@ -78,15 +80,16 @@ class Submissions:
         await row.refresh_from_db()
 
     async def find(self, row: Submission) -> ProviderJob | None:
-        """Look once in the provider's list for a job whose answer was lost, and adopt it."""
-        try:
-            candidates = await self.provider.find(row.endpoint, [str(row.id), row.needle])
-        except ProviderError as error:
-            _log.warning("submit.lookup_failed", submission=str(row.id), reason=error.message)
-            return None
-        for job in candidates:
+        """Look once in the provider's list for a job whose answer was lost, and adopt it.
+
+        A webhook's address names the row. By its arguments alone a job is taken only while no other call of ours with
+        the same ones may still be waiting for its answer. Raises `ProviderUnavailable` when the list cannot be read.
+        """
+        named = await self.provider.find(row.endpoint, [str(row.id)]) if self.public_url else ()
+        alike = () if named or await self._has_twin(row) else await self.provider.find(row.endpoint, [row.needle])
+        for job in (*named, *alike):
             if not await Submission.filter(request_id=job.request_id).exists():
-                with suppress(IntegrityError):  # another row took it just now
+                with suppress(IntegrityError):  # another call has just saved this id
                     await self.adopt(row, job)
                     return accepted_job(row)
         return None
@@ -101,13 +104,23 @@ class Submissions:
                 raise ProviderUnavailable(reason=row.error or "unknown")
             if row.state is SubmissionState.FAILED:
                 raise ProviderError(reason=row.error or "unknown")
-            if job := await self.find(row):
-                return job
-            if self.clock.now() - row.created_at > self.grace:
+            waited, looked = self.clock.now() - row.created_at, False
+            try:
+                if job := await self.find(row):
+                    return job
+                looked = True
+            except ProviderError as error:
+                _log.warning("submit.lookup_failed", submission=str(row.id), reason=error.message)
+            if waited > (self.grace if looked else LONGEST_GRACE):
                 lost = SubmitUnknown(reason="its answer was lost, and no trace of the job was found.")
                 await _change(row, SubmissionState.INTENDED, SubmissionState.FAILED, error=lost.message, lost=True)
                 raise lost
             await self.clock.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _has_twin(self, row: Submission) -> bool:
+        under_way = self.clock.now() - ANSWERED_WITHIN
+        twins = Submission.filter(needle=row.needle, state=SubmissionState.INTENDED, request_id=None)
+        return await twins.filter(created_at__gt=under_way).exclude(id=row.id).exists()
 
     def _webhook(self, row: Submission) -> str | None:
         return f"{self.public_url}/webhooks/fal?job={row.id}" if self.public_url else None

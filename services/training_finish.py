@@ -120,11 +120,12 @@ def check_safetensors(path: Path) -> None:
             raise WeightsIncomplete(reason=f"the weights are incomplete ({size} bytes).")
         try:
             header = json.loads(file.read(length))
-            end = max(tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__")
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+            whole = 8 + length + max(ends)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise ResultUnusable(reason="the weights have no readable safetensors header.") from error
-    if 8 + length + end != size:
-        raise WeightsIncomplete(reason=f"the weights are incomplete ({size} of {8 + length + end} bytes).")
+    if whole != size:
+        raise WeightsIncomplete(reason=f"the weights are incomplete ({size} of {whole} bytes).")
 
 
 def _file_url(result: Mapping[str, Any], name: str) -> str | None:

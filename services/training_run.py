@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import stamina
@@ -26,6 +27,7 @@ from services.trainers import trainer_for
 from services.training_finish import TrainingFinish
 from services.training_follow import TrainingFollow
 from services.training_journal import TrainingJournal
+from services.unit_of_work import transactional
 
 EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 SUBMIT_ATTEMPTS, SUBMIT_PATIENCE = 12, 900.0  # seconds
@@ -120,15 +122,9 @@ class TrainingRun:
         await self._say(training.id, TrainingStage.UPLOADING_ARCHIVE, "Uploading training data...")
         now = self.clock.now()
         url = await self.provider.upload(packed.path, content_type="application/zip", expires_in=self.archive_life)
-        archive, _ = await TrainingArchive.update_or_create(
-            {
-                "sha256": packed.sha256, "bytes": packed.bytes, "url": url, "created_at": now,
-                "expires_at": now + self.archive_life,
-            },
-            owner_id=training.owner_id,
-            content_key=key,
-        )  # fmt: skip
-        return archive
+        life = {"created_at": now, "expires_at": now + self.archive_life}
+        facts = {"sha256": packed.sha256, "bytes": packed.bytes, "url": url}
+        return await _save_archive(training.owner_id, key, facts | life)
 
     async def _gather(self, id: UUID, photos: list[Photo], folder: Path) -> list[PackPhoto]:
         """Fetch the photos from the asset store, one by one."""
@@ -183,3 +179,9 @@ class TrainingRun:
 async def _photos(id: UUID) -> list[Photo]:
     rows = await TrainingPhoto.filter(training_id=id).order_by("position").select_related("photo")
     return [row.photo for row in rows]
+
+
+@transactional
+async def _save_archive(owner: UUID, key: str, facts: dict[str, Any]) -> TrainingArchive:
+    archive, _ = await TrainingArchive.update_or_create(facts, owner_id=owner, content_key=key)
+    return archive

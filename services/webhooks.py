@@ -51,11 +51,11 @@ class WebhookService:
         Any other error means that it may not be kept: it must be sent again, which is harmless.
         """
         if self.verifier is None:
-            raise ForgedWebhook
+            raise ForgedWebhook("webhooks are off")
         request_id = await self.verifier.verify(headers, body)
         message = _message(body)
         if message.get("request_id") != request_id:
-            raise ForgedWebhook
+            raise ForgedWebhook("its body is about another request")
         row = await _submission(submission, request_id)
         if row is None or row.request_id not in {None, request_id}:
             _log.warning("webhook.unknown_job", request_id=request_id)
@@ -98,7 +98,7 @@ def _message(body: bytes) -> dict[str, Any]:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ForgedWebhook from error
+        raise ForgedWebhook("its body is not JSON") from error
     return message if isinstance(message, dict) else {}
 
 

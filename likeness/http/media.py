@@ -1,6 +1,6 @@
 """GET /media: the files of the local asset store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +8,8 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+
+from services.ports import StoreRefused
 
 # Anything else is offered as a download, so that a file can never act as a page of ours.
 _TYPES: Final = {
@@ -28,10 +30,19 @@ _PUBLIC: Final = "public, max-age=31536000, immutable"
 _PRIVATE: Final = "private, max-age=60"
 
 
-def media_route(root: Path, verify: Callable[[str, Mapping[str, str]], bool]) -> Route:
+async def _nothing(path: str) -> None:
+    """Every file is there already."""
+
+
+def media_route(
+    root: Path,
+    verify: Callable[[str, Mapping[str, str]], bool],
+    prepare: Callable[[str], Awaitable[None]] = _nothing,
+) -> Route:
     """The route /media/{path}.
 
-    `verify(path, query parameters)` says whether the address is good: 403 when not. 404 when the file is gone.
+    `verify(path, query parameters)` says whether the address is good: 403 when not. `prepare(path)` makes files that
+    are made when first asked for. 404 when the file is gone, or cannot be made.
     Ranges and conditional requests are answered by Starlette.
     """
 
@@ -39,6 +50,10 @@ def media_route(root: Path, verify: Callable[[str, Mapping[str, str]], bool]) ->
         path = request.path_params["path"]
         if not verify(path, dict(request.query_params)):
             return _refusal(403, "FORBIDDEN", "This address is not valid, or no longer.")
+        try:
+            await prepare(path)
+        except StoreRefused:
+            return _refusal(404, "NOT_FOUND", "There is no such file.")
         file = await to_thread.run_sync(_file_below, root, path)
         if file is None:
             return _refusal(404, "NOT_FOUND", "There is no such file.")

@@ -40,8 +40,8 @@ def webhook_route(receive: Receive, *, limits: HttpLimits) -> Route:
             return _answer(refusal.status, refusal.message)
         except ClientGone:
             return _answer(400, "The delivery was cut off.")
-        except ForgedWebhook:
-            _log.warning("webhook.forged")
+        except ForgedWebhook as error:
+            _log.warning("webhook.forged", reason=str(error))
             return _answer(401, "The delivery has no valid signature, or an old one.")
         except Exception as error:
             # The type alone: the text of a database's error can hold the row, and with it a part of the body.

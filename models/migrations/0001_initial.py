@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                     "state",
                     fields.CharEnumField(default=SubmissionState.INTENDED, enum_type=SubmissionState, max_length=10),
                 ),
-                ("needle", fields.CharField(max_length=2000)),
+                ("needle", fields.TextField(unique=False)),
                 ("arguments", fields.JSONField(encoder=functools.partial(dumps, separators=(",", ":")), decoder=loads)),
                 ("request_id", fields.CharField(null=True, unique=True, max_length=100)),
                 ("status_url", fields.CharField(null=True, max_length=500)),

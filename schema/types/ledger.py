@@ -6,6 +6,7 @@ import strawberry
 
 from models.ledger import LedgerPosting as LedgerPostingRow
 from schema.context import Info
+from schema.types.credits import shown_amount
 from schema.types.fields import computed
 from schema.types.generation import Generation
 from schema.types.node import Node, OfRow, global_id
@@ -28,7 +29,7 @@ class LedgerPosting(Node):
 
     @computed("By how many credits it changed what the viewer can spend: below zero for a RESERVE, 0 for a COMMIT.")
     async def amount(self, info: Info) -> int:
-        return await info.context.loaders.change_of_posting.load(self.row.id)
+        return shown_amount(await info.context.loaders.change_of_posting.load(self.row.id))
 
     @computed("The id of the training or generation it is about; null when it is about none.")
     async def job_id(self, info: Info) -> strawberry.ID | None:

@@ -2,7 +2,7 @@
 
 from cloudinary.exceptions import AlreadyExists, AuthorizationRequired, BadRequest, NotAllowed, NotFound
 
-from services.ports import AssetMissing, StoreRefused, StoreUnavailable
+from services.ports import AssetMissing, StoreKeyRefused, StoreRefused, StoreUnavailable
 
 REASON_CHARACTERS = 200
 TRY_LATER = frozenset({408, 420, 423, 425, 429})
@@ -12,11 +12,11 @@ def store_error(error: Exception) -> StoreUnavailable | StoreRefused:
     """The error of a call: 400, 401, 403, 404, 409 and missing settings are for good, everything else may pass."""
     match error:
         case AuthorizationRequired():
-            return StoreRefused("Cloudinary refused our credentials.")
+            return StoreKeyRefused("Cloudinary refused our credentials.")
         case NotAllowed():
-            return StoreRefused("Cloudinary does not allow this with our account.")
+            return StoreKeyRefused("Cloudinary does not allow this with our account.")
         case NotFound():
-            return StoreRefused("Cloudinary has no such cloud or folder.")
+            return StoreKeyRefused("Cloudinary has no such cloud or folder.")
         case BadRequest() | AlreadyExists():
             return StoreRefused(f"Cloudinary refused the file: {_plain(error)}")
         case ValueError() | FileNotFoundError():

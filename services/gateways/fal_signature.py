@@ -57,13 +57,13 @@ class FalSignature:
         """See `WebhookVerifier`. Raises `ProviderUnavailable` when there is no key to verify with."""
         request, user, moment, signature = _checked(headers)
         if abs(self.clock.now().timestamp() - int(moment)) > LEEWAY_SECONDS:
-            raise ForgedWebhook
+            raise ForgedWebhook("its time is not within five minutes")
         if self.expected_user is not None and user != self.expected_user:
-            raise ForgedWebhook
+            raise ForgedWebhook("it is about another user's job than FAL_WEBHOOK_USER_ID")
         digest = hashlib.sha256(body).hexdigest()
         signed = f"{request}\n{user}\n{moment}\n{digest}".encode()
         if not await self._is_signed(bytes.fromhex(signature), signed):
-            raise ForgedWebhook
+            raise ForgedWebhook("no published key verifies it")
         return request
 
     async def _is_signed(self, signature: bytes, signed: bytes) -> bool:
@@ -122,7 +122,7 @@ def _checked(headers: Mapping[str, str]) -> list[str]:
     given = {name.lower(): value for name, value in headers.items()}
     for name, form in _HEADERS.items():
         if not form.fullmatch(given.get(name, "")):
-            raise ForgedWebhook
+            raise ForgedWebhook("its headers are incomplete")
     return [given[name] for name in _HEADERS]
 
 

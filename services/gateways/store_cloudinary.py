@@ -18,6 +18,7 @@ import cloudinary.utils
 import httpx
 import stamina
 
+from models.status import ImageFormat
 from services.gateways.asset_names import checked_name
 from services.gateways.cloudinary_errors import read_error, store_error
 from services.ports import AssetKind, AssetMissing, StoreRefused, StoreUnavailable
@@ -30,6 +31,8 @@ HEALTH_SECONDS = 5.0
 WHOLE_BYTES = 40 << 20
 PART_BYTES = 20_000_000
 LOCATION_CHARACTERS = 500
+DELIVERY = "/image/upload/"
+FORMATS = {ImageFormat.PNG: "png", ImageFormat.JPEG: "jpg", ImageFormat.WEBP: "webp"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,37 @@ class CloudinaryStore:
         """The address of a file: permanent for IMAGE, signed and expiring otherwise."""
         asset = Asset.at(location)
         return asset.secure_url if asset.type == "upload" else self._private_url(asset)
+
+    def variant(self, location: str, *, width: int | None, height: int | None, format: ImageFormat | None) -> str:
+        """The address of a transformation that Cloudinary makes when it is asked for; see `AssetStore.variant`.
+
+        `c_limit` never enlarges (cloudinary.com/documentation/transformation_reference#c_limit).
+        """
+        asset = Asset.at(location)
+        if asset.resource_type != "image" or asset.type != "upload":
+            raise StoreRefused("Only images have variants.")
+        box = [f"{name}_{side}" for name, side in (("w", width), ("h", height)) if side]
+        steps = [",".join(["c_limit", *box])] if box else []
+        steps += [f"f_{FORMATS[format]}"] if format else []
+        return asset.secure_url.replace(DELIVERY, "/".join([DELIVERY.rstrip("/"), *steps, ""]), 1)
+
+    async def exists(self, location: str) -> bool:
+        """Whether the delivery has the file: what its address shows, without reading it."""
+        asset = Asset.at(location)
+        address = asset.secure_url if asset.type == "upload" else self._private_url(asset)
+        try:
+            async with self._http.stream("GET", address, headers={"Range": "bytes=0-0"}) as answer:
+                if answer.is_success:
+                    return True
+                raise read_error(answer.status_code)
+        except AssetMissing:
+            return False
+        except httpx.HTTPError as error:
+            raise StoreUnavailable("Cloudinary did not answer.") from error
+
+    async def tidy(self) -> int:
+        """Nothing: Cloudinary looks after its transformations itself."""
+        return 0
 
     async def fetch(self, location: str, to: Path) -> None:
         """Copy the file to `to`; see `AssetStore.fetch`."""

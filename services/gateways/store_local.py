@@ -11,12 +11,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from models.status import ImageFormat
+from services.gateways import local_variants
 from services.gateways.asset_names import checked_name
+from services.gateways.local_variants import LocalVariants, Variant
 from services.ports import AssetKind, AssetMissing, StoreRefused, StoreUnavailable
 
 FOLDERS = {AssetKind.PHOTO: "photos", AssetKind.IMAGE: "images", AssetKind.WEIGHTS: "weights"}
 PUBLIC_FOLDER = FOLDERS[AssetKind.IMAGE]
 INCOMING = ".incoming"
+VARIANTS_BYTES = 256 << 20
 LEFT_BEHIND_SECONDS = 24 * 3600
 _REFUSED = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
@@ -31,14 +35,20 @@ class LocalStore:
         base_url: str,
         secret: bytes,
         url_seconds: int = 3600,
+        variants_bytes: int = VARIANTS_BYTES,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`secret` signs the addresses of private files, which live for `url_seconds`; `now` is in Unix seconds."""
+        """`secret` signs the addresses of private files, which live for `url_seconds`; `now` is in Unix seconds.
+
+        Smaller copies of images may take `variants_bytes`.
+        """
         self._root = root
         self._base_url = base_url.rstrip("/")
         self._secret = secret
         self._url_seconds = url_seconds
         self._now = now
+        folder = root / local_variants.FOLDER
+        self._variants = LocalVariants(root / PUBLIC_FOLDER, folder, most_bytes=variants_bytes)
 
     async def put(self, source: Path, *, kind: AssetKind, name: str, content_type: str) -> str:
         """Keep a copy of `source`; see `AssetStore.put`. The file appears whole or not at all."""
@@ -50,6 +60,7 @@ class LocalStore:
             raise StoreRefused(f"The local store cannot keep {name}: {error.strerror}.") from error
         except OSError as error:
             raise StoreUnavailable(f"The local store could not keep {name}: {error.strerror}.") from error
+        await self._forget_variants(location)
         return location
 
     def url(self, location: str) -> str:
@@ -61,9 +72,38 @@ class LocalStore:
         expires = str(int(self._now()) + self._url_seconds)
         return f"{address}?expires={expires}&signature={self._sign(location, expires)}"
 
+    def variant(self, location: str, *, width: int | None, height: int | None, format: ImageFormat | None) -> str:
+        """The address of a smaller copy, which `prepare` makes when it is asked for; see `AssetStore.variant`."""
+        if not _is_public(location):
+            raise StoreRefused("Only images have variants.")
+        source = self.path(location).name
+        variant = Variant.of(source, width=width, height=height, format=format)
+        return f"{self._base_url}/media/{local_variants.FOLDER}/{variant.name}"
+
+    async def prepare(self, path: str) -> None:
+        """Make the smaller copy that `path` names, if it names one. Raises `StoreRefused` when that is impossible."""
+        folder, _, name = path.partition("/")
+        if folder == local_variants.FOLDER:
+            await self._variants.prepare(name)
+
+    async def tidy(self) -> int:
+        """Remove the oldest smaller copies beyond their room; how many went."""
+        return await self._variants.tidy()
+
+    async def exists(self, location: str) -> bool:
+        """Whether the file is there."""
+        path = self.path(location)
+        try:
+            return await asyncio.to_thread(path.is_file)
+        except OSError as error:
+            raise StoreUnavailable(f"The local store could not look for {location}: {error.strerror}.") from error
+
     def verify(self, path: str, params: Mapping[str, str]) -> bool:
         """Whether the file may be served: `path` is what follows `/media/`, `params` the address's query."""
+        folder, _, name = path.partition("/")
         try:
+            if folder == local_variants.FOLDER:
+                return bool(Variant.named(name))
             self.path(path)
         except StoreRefused:
             return False
@@ -95,6 +135,7 @@ class LocalStore:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"The local store could not delete {location}: {error.strerror}.") from error
+        await self._forget_variants(location)
 
     async def healthy(self) -> bool:
         """Whether a file can be written."""
@@ -102,6 +143,10 @@ class LocalStore:
 
     async def close(self) -> None:
         """Nothing is kept open."""
+
+    async def _forget_variants(self, location: str) -> None:
+        if _is_public(location):
+            await asyncio.to_thread(self._variants.forget, self.path(location).name)
 
     def _sign(self, location: str, expires: str) -> str:
         return hmac.new(self._secret, f"{location}\n{expires}".encode(), hashlib.sha256).hexdigest()

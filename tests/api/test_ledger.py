@@ -109,3 +109,12 @@ async def test_on_each_database(stage_on_each: Stage) -> None:
     """Sums are whole numbers on both."""
     await filled(stage_on_each)
     assert [20, 0, -2, -20, -20, 60, 7] == [row["amount"] for row in (await ledger(stage_on_each))["nodes"]]
+
+
+async def test_more_than_an_int_holds(stage: Stage) -> None:
+    """DAILY_CREDITS may be larger than 32 bits; then the largest Int is shown, and everything else still is."""
+    stage.daily_credits = 10**12
+    await stage.training()
+    assert [-20, 2**31 - 1] == [row["amount"] for row in (await ledger(stage))["nodes"]]
+    quota = (await stage.ask("{ quota { dailyLimit dailyUsed remaining } }"))["quota"]
+    assert {"dailyLimit": 2**31 - 1, "dailyUsed": 20, "remaining": 2**31 - 1} == quota

@@ -81,10 +81,11 @@ async def test_an_address_without_a_job(client: httpx.AsyncClient, receiver: Rec
 
 
 async def test_a_forged_delivery_is_unauthorised(client: httpx.AsyncClient, receiver: Receiver) -> None:
-    """401 in JSON, which says no more than a stranger may know."""
-    receiver.error = ForgedWebhook()
-    answer = await client.post(PATH, content=SECRET)
-    assert 401 == answer.status_code
+    """401 in JSON, which says no more than a stranger may know; the log says why."""
+    receiver.error = ForgedWebhook("no published key verifies it")
+    with capture_logs() as log:
+        answer = await client.post(PATH, content=SECRET)
+    assert (401, ["no published key verifies it"]) == (answer.status_code, [entry["reason"] for entry in log])
     assert {"ok": False, "error": "The delivery has no valid signature, or an old one."} == answer.json()
 
 

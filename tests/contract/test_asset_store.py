@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import stamina
 
+from models.status import ImageFormat
 from services.gateways.store_cloudinary import CloudinaryStore
 from services.gateways.store_local import LocalStore
 from services.ports import AssetKind, AssetMissing, AssetStore, StoreRefused, StoreUnavailable
@@ -196,3 +197,37 @@ async def test_local_store_without_folder_is_not_healthy(tmp_path: Path) -> None
     assert await store.healthy() is False
     with pytest.raises((StoreRefused, StoreUnavailable)):
         await put(store, tmp_path / "file")
+
+
+# ---- variants, existence, tidying ----
+
+
+async def test_existence(store: AssetStore, source: Path) -> None:
+    """A kept file exists, a deleted one does not; a foreign location is refused."""
+    for kind in AssetKind:
+        location = await put(store, source, kind)
+        assert await store.exists(location) is True
+        await store.delete(location)
+        assert await store.exists(location) is False
+    with pytest.raises(StoreRefused):
+        await store.exists("../../etc/passwd")
+
+
+async def test_variant_addresses_are_stable(store: AssetStore, source: Path) -> None:
+    """The same wish gives the same address, another wish another one, and only images have them."""
+    location = await put(store, source)
+    wishes = [(256, None, None), (None, 256, None), (256, 256, None), (256, None, ImageFormat.WEBP)]
+    addresses = [store.variant(location, width=w, height=h, format=f) for w, h, f in wishes]
+    again = [store.variant(location, width=w, height=h, format=f) for w, h, f in wishes]
+    assert (addresses, len(set(addresses))) == (again, len(wishes))
+    assert not any("?" in address for address in addresses)
+    for kind in (AssetKind.PHOTO, AssetKind.WEIGHTS):
+        with pytest.raises(StoreRefused):
+            store.variant(await put(store, source, kind), width=64, height=None, format=None)
+
+
+async def test_tidy_keeps_the_originals(store: AssetStore, source: Path) -> None:
+    """Tidying never removes what was put."""
+    location = await put(store, source)
+    await store.tidy()
+    assert await store.exists(location) is True

@@ -9,8 +9,9 @@ import pytest
 import stamina
 from starlette.responses import JSONResponse
 
+from models.status import ImageFormat
 from services.gateways.store_cloudinary import CloudinaryStore
-from services.ports import AssetKind, AssetStore, StoreRefused, StoreUnavailable
+from services.ports import AssetKind, AssetStore, StoreKeyRefused, StoreRefused, StoreUnavailable
 from tests.fake_cloudinary import CLOUD, KEY, SECRET, FakeCloudinary, page, refused, running_cloudinary
 
 PIXELS = bytes(range(256)) * 400
@@ -189,3 +190,46 @@ async def test_cloudinary_strange_answer(cloudinary: CloudinaryStore, cloud: Fak
     cloud.will("upload", JSONResponse({"public_id": "a"}))
     with pytest.raises(StoreUnavailable):
         await put(cloudinary, source)
+
+
+async def test_cloudinary_variants_are_transformations(cloudinary: CloudinaryStore, source: Path) -> None:
+    """Sizes become `c_limit`, formats `f_`, put before the version."""
+    location = await put(cloudinary, source)
+    url = cloudinary.url(location)
+
+    def steps(width: int | None, height: int | None, format: ImageFormat | None) -> str:
+        address = cloudinary.variant(location, width=width, height=height, format=format)
+        before, after = url.split("/image/upload/")
+        assert address.startswith(f"{before}/image/upload/")
+        return address.removeprefix(f"{before}/image/upload/").removesuffix(after)
+
+    assert steps(256, 512, ImageFormat.JPEG) == "c_limit,w_256,h_512/f_jpg/"
+    assert steps(256, None, None) == "c_limit,w_256/"
+    assert steps(None, None, ImageFormat.WEBP) == "f_webp/"
+    assert steps(None, None, None) == ""
+
+
+async def test_cloudinary_existence_is_not_guessed(
+    cloudinary: CloudinaryStore, cloud: FakeCloudinary, source: Path
+) -> None:
+    """Only a clear 404 means gone; an answer that says nothing is unavailable."""
+    location = await put(cloudinary, source)
+    for step, expected in ((page(502), StoreUnavailable), (1.0, StoreUnavailable), (page(401), StoreRefused)):
+        cloud.will("read", step)
+        with pytest.raises(expected):
+            await cloudinary.exists(location)
+    cloud.will("read", page(404))
+    assert await cloudinary.exists(location) is False
+
+
+async def test_cloudinary_tells_a_refused_key_from_a_refused_file(
+    cloudinary: CloudinaryStore, cloud: FakeCloudinary, source: Path
+) -> None:
+    """A key can be put right, and the file kept then; a refused file stays refused."""
+    cloud.will("upload", refused(401, "Invalid Signature"))
+    with pytest.raises(StoreKeyRefused):
+        await put(cloudinary, source)
+    cloud.will("upload", refused(400, "Invalid image file"))
+    with pytest.raises(StoreRefused) as failed:
+        await put(cloudinary, source)
+    assert type(failed.value) is StoreRefused

@@ -60,7 +60,7 @@ async def test_forgotten_jobs_are_enqueued(process: Process, owner: User, sweeps
     assert 0 == await sweeps.enqueue_forgotten()
     process.clock.time += 2 * SECOND
     await process.training(owner)
-    await process.failed(owner)
+    await rows.training(owner.id, status=TrainingStatus.FAILED)
     process.jobs.enqueued.clear()
     for _ in range(2):
         assert 2 == await sweeps.enqueue_forgotten()

@@ -132,7 +132,7 @@ async def test_two_calls_at_once_post_once(submissions: Submissions, provider: S
 
 
 async def test_what_a_crash_left_behind_is_adopted(submissions: Submissions, provider: Scripted) -> None:
-    """Killed after the POST and before its answer: the provider's list is asked, by our id and by the archive."""
+    """Killed after the POST and before its answer: the provider's list is asked at once, by the archive."""
     job = new_id()
     provider.after.append(Killed())
     with pytest.raises(Killed):
@@ -141,7 +141,7 @@ async def test_what_a_crash_left_behind_is_adopted(submissions: Submissions, pro
     found = await submit(submissions, job)
     row = await Submission.get(job_id=job)
     assert ("request-1", SubmissionState.ACCEPTED, "request-1") == (found.request_id, row.state, row.request_id)
-    assert (1, [[str(row.id), NEEDLE]]) == (provider.posts, provider.looks)
+    assert (1, [[NEEDLE]]) == (provider.posts, provider.looks)
 
 
 async def test_a_call_that_was_never_made_is_not_made_later(
@@ -226,6 +226,29 @@ async def test_of_two_searchers_each_gets_its_own(submissions: Submissions, prov
     provider.after.extend([SubmitUnknown(reason="lost"), SubmitUnknown(reason="lost")])
     found = await asyncio.gather(*(submit(submissions, job) for job in jobs))
     assert ({"request-1", "request-2"}, 2) == ({job.request_id for job in found}, provider.posts)
+
+
+async def test_a_twin_whose_answer_is_under_way_is_waited_for(
+    submissions: Submissions, provider: Scripted, clock: FixedClock
+) -> None:
+    """The list shows one job, and two calls have the same arguments: nobody takes what may be the other's."""
+    twin = await rows.submission(new_id(), endpoint="fal-ai/fast", needle=NEEDLE, created_at=clock.now())
+    mine = await rows.submission(new_id(), endpoint="fal-ai/fast", needle=NEEDLE, created_at=clock.now())
+    await provider.submit("fal-ai/fast", CALL["arguments"])
+    assert None is await submissions.find(mine)
+    clock.time += timedelta(minutes=4)
+    assert "request-1" == (await submissions.find(mine) or pytest.fail("not found")).request_id
+    assert None is await submissions.find(twin)
+
+
+async def test_a_webhook_address_finds_its_own_call(database: str, provider: Scripted, clock: FixedClock) -> None:
+    """With a public address the list is asked for the row's own id first, twins or not."""
+    public = Submissions(provider=provider, clock=clock, public_url="https://likeness.example")
+    await rows.submission(new_id(), endpoint="fal-ai/fast", needle=NEEDLE, created_at=clock.now())
+    mine = await rows.submission(new_id(), endpoint="fal-ai/fast", needle=NEEDLE, created_at=clock.now())
+    await provider.submit("fal-ai/fast", {"mentions": str(mine.id)})
+    assert "request-1" == (await public.find(mine) or pytest.fail("not found")).request_id
+    assert [[str(mine.id)]] == provider.looks
 
 
 async def test_what_was_surely_not_taken_is_sent_again(

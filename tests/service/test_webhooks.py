@@ -62,7 +62,7 @@ async def test_repeated_deliveries_are_one(stage: Stage) -> None:
 
 @pytest.mark.parametrize("loses", [False, True])
 async def test_a_delivery_before_the_answer_is_adopted(stage: Stage, *, loses: bool) -> None:
-    """The answer to the submit is on its way, or gets lost: the delivery tells the request id; nothing is sent twice."""
+    """The answer is on its way, or gets lost: the delivery tells the request id, and nothing is sent twice."""
     stage.provider.held, stage.provider.loses = asyncio.Event(), loses
     stage.provider.answers["request-1"] = TRAINED
     training = await stage.training()

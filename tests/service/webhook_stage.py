@@ -65,7 +65,10 @@ class LosingProvider(FakeProvider):
 
 @dataclass
 class Stage:
-    """One owner with 60 credits a day, a minute between two looks at a training; runs are worked off when a test says so, as the engine would."""
+    """One owner with 60 credits a day; a minute lies between two looks at a training.
+
+    Runs are worked off when a test says so, as the engine would.
+    """
 
     folder: Path
     workers: Executor
@@ -147,7 +150,8 @@ class Stage:
             kinds.append(kind)
         return kinds
 
-    async def _run(self, kind: str, id: UUID) -> None:
+    async def run(self, kind: str, id: UUID) -> None:
+        """The steps of a run, and its end when one fails."""
         run = self.assembly.runs[kind]
         try:
             for step in run.steps:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Memory:
         self._conn.deserialize(schema)
         self._conn.row_factory = sqlite3.Row
         for guard in without:
-            self._conn.execute(f"DROP INDEX {guard}")
+            self._drop(guard)
         names = self._conn.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
         self._tables = [row["name"] for row in names if row["name"] != "tortoise_migrations"]
         self._conn.execute("PRAGMA foreign_keys=ON")
@@ -96,6 +97,17 @@ class Memory:
     async def close(self) -> None:
         self._conn.close()
 
+    def _drop(self, guard: str) -> None:
+        """Take a unique index away, or the uniqueness of a column (`table.column`)."""
+        table, _, column = guard.partition(".")
+        if not column:
+            self._conn.execute(f"DROP INDEX {guard}")
+            return
+        made = [row["sql"] for row in self._conn.execute("SELECT sql FROM sqlite_master WHERE tbl_name = ?", (table,))]
+        self._conn.execute(f"DROP TABLE {table}")
+        for sql in filter(None, made):
+            self._conn.execute(re.sub(rf'("{column}" \w+\(\d+\)) UNIQUE', r"\1", sql))
+
     async def _point(self, query: str) -> None:
         process = current.get()
         if process is None:
@@ -109,14 +121,19 @@ class Memory:
         process.check()
 
 
-@asynccontextmanager
-async def opened(memory: Memory) -> AsyncIterator[None]:
-    """Give Tortoise this connection until the block ends."""
-    context = await Tortoise.init(config=tortoise_config("sqlite://:memory:"), _enable_global_fallback=True)
+@contextmanager
+def tortoise(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    """Tortoise's client for this process, which is given a `Memory` with `attach`."""
+    config = tortoise_config("sqlite://:memory:")
+    context = loop.run_until_complete(Tortoise.init(config=config, _enable_global_fallback=True))
     client: Any = connections.get("default")
-    client._connection = memory
     try:
-        yield
+        yield client
     finally:
         client._connection = None
-        await context.close_connections()
+        loop.run_until_complete(context.close_connections())
+
+
+def attach(client: Any, memory: Memory) -> None:
+    """Let Tortoise use this memory from now on, with a lock of this loop."""
+    client._connection, client._lock = memory, asyncio.Lock()

@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from tests.simulation.files import PICTURE, weights
 from tests.simulation.provider import KEPT_SECONDS, RemoteJob
 from tests.simulation.users import END, Watcher
 from tests.simulation.world import GRACE, World
@@ -54,6 +55,8 @@ def _paid_once(world: World) -> Iterator[str]:
     for call, ids in accepted.items():
         if len(ids) > 1:
             yield f"{call} was paid as {ids}"
+    for row in world.memory.rows("SELECT request_id FROM submissions GROUP BY 1 HAVING COUNT(request_id) > 1"):
+        yield f"{row['request_id']} belongs to several calls"
     for call, posts in world.provider.posts.items():
         if sum(post in UNCERTAIN for post in posts) > 1:
             yield f"{call} was posted as {posts}"
@@ -97,8 +100,9 @@ def _kept(world: World) -> Iterator[str]:
     """I4: COMPLETED means that our own copy is whole, and 100 % appears only then."""
     for job in _jobs(world):
         if job["status"] == "COMPLETED":
+            sound = [PICTURE, *(weights(id) for id in world.provider.jobs)]
             content = world.store.files.get(job["location"] or "")
-            if content is None or hashlib.sha256(content).hexdigest() != job["sha256"]:
+            if content not in sound or hashlib.sha256(content).hexdigest() != job["sha256"]:
                 yield f"{job['kind']} {job['id']} has no whole copy of its result"
         if job["kind"] == "training" and job["model_status"] != job["status"]:
             yield f"the model of {job['id']} is {job['model_status']}, its training {job['status']}"
@@ -164,22 +168,33 @@ def _wishes(world: World) -> Iterator[str]:
 
 
 def _delivered(world: World) -> Iterator[str]:
-    """What the provider finished and told us of is delivered, unless its owner cancelled it."""
+    """What the provider finished, and we knew of in time, is delivered, unless its owner cancelled it.
+
+    In time: by a webhook within the grace time, or with its request id in our rows while the result was kept. It is
+    free only when its answer was lost.
+    """
     for remote in world.provider.jobs.values():
-        job, attempt = str(remote.call[0]), remote.call[1]
-        query = "SELECT created_at FROM submissions WHERE job_id = ? AND attempt = ?"
-        row = world.memory.rows(query, (job, attempt))[0]
-        if remote.succeeds and _told_in_time(world, remote, row["created_at"]) and world.status(remote.call[0]) == "FAILED":
-            yield f"{remote.id} succeeded and was reported in time, but {job} is FAILED"
+        if remote.succeeds and world.status(remote.call[0]) == "FAILED" and _known_in_time(world, remote):
+            yield f"{remote.id} succeeded and was known, but {remote.call[0]} is FAILED"
+    lost = {row["job_id"] for row in world.memory.rows("SELECT job_id FROM submissions WHERE lost")}
+    for job in _jobs(world):
+        if job["status"] == "COMPLETED" and not job["credits_spent"] and job["id"] not in lost:
+            yield f"{job['id']} is free, though no answer was lost"
 
 
-def _told_in_time(world: World, remote: RemoteJob, created: str) -> bool:
-    if remote.delivered_at is None:
-        return False
-    begin = world.clock.now() - timedelta(seconds=world.loop.time())
-    told = begin + timedelta(seconds=remote.delivered_at)
-    within = datetime.fromisoformat(created) + GRACE
-    return told < within.replace(tzinfo=told.tzinfo) and remote.delivered_at < remote.ends_at + KEPT_SECONDS / 2
+def _known_in_time(world: World, remote: RemoteJob) -> bool:
+    row = world.memory.rows("SELECT * FROM submissions WHERE job_id = ? AND attempt = ?", (str(remote.call[0]), remote.call[1]))[0]
+    read_by = remote.ends_at + KEPT_SECONDS / 2
+    if row["request_id"] == remote.id and _seconds(world, row["accepted_at"]) < read_by:
+        return True
+    told = remote.delivered_at
+    return told is not None and told < min(_seconds(world, row["created_at"]) + GRACE.total_seconds(), read_by)
+
+
+def _seconds(world: World, stored: str) -> float:
+    """A stored time as seconds of the loop."""
+    now = world.clock.now()
+    return (datetime.fromisoformat(stored).replace(tzinfo=now.tzinfo) - now).total_seconds() + world.loop.time()
 
 
 def _clean(world: World) -> Iterator[str]:
@@ -188,6 +203,6 @@ def _clean(world: World) -> Iterator[str]:
         yield f"temporary files are left: {left}"
     if world.bus.listeners:
         yield f"listeners are left: {list(world.bus.listeners)}"
-    left_tasks = [task for task in asyncio.all_tasks(world.loop) if not task.done()]
+    left_tasks = asyncio.all_tasks(world.loop) - {asyncio.current_task(world.loop)}
     if left_tasks:
         yield f"tasks are left: {[task.get_coro().__qualname__ for task in left_tasks]}"

@@ -6,7 +6,7 @@ bus, engine, clock), which a dead process cannot reach: there they end, and an o
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -31,7 +31,6 @@ class Process:
     kill_at: frozenset[int] = frozenset()
     stop_at: dict[int, float] = field(default_factory=dict)
     cancel_at: frozenset[int] = frozenset()
-    tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
 
     async def point(self) -> None:
         """Where a process may die, or stand still for a while (SIGSTOP)."""
@@ -60,15 +59,10 @@ class Process:
             raise ProcessDead
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Run a task of this process."""
-        token = current.set(self)
-        try:
-            task = asyncio.get_running_loop().create_task(work)
-        finally:
-            current.reset(token)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return task
+        """Run a task of this process, which inherits nothing: not the transaction of whoever caused it."""
+        context = Context()
+        context.run(current.set, self)
+        return asyncio.get_running_loop().create_task(work, context=context)
 
 
 current: ContextVar[Process | None] = ContextVar("current_process", default=None)

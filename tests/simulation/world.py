@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import os
-import random
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -105,7 +105,7 @@ class World:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run a task of the harness, whose failure is a problem."""
-        task = self.loop.create_task(work)
+        task = self.loop.create_task(work, context=Context())
         self.harness.add(task)
         task.add_done_callback(self._done)
         return task
@@ -223,7 +223,3 @@ class World:
             status=self.status, photos=[photo.id], model=model.id, spawn=self.spawn,
         )  # fmt: skip
 
-
-def seeded_random(seed: int) -> None:
-    """The jitter of retries comes from the global dice."""
-    random.seed(seed)
