@@ -31,6 +31,7 @@ from schema.root import build_schema
 from services.health import database_works
 
 SWEEP_SECONDS = 30.0
+UPKEEP_SECONDS = 60.0
 CREDENTIALS = ("authorization", "x-telegram-user-id")
 
 
@@ -139,7 +140,7 @@ async def working(everything: Assembly) -> AsyncIterator[None]:
     """Work on durable runs and sweep, until the block ends."""
     await everything.gateways.jobs.start(everything.runs)
     presence = everything.presence
-    tasks = [asyncio.create_task(_sweep_forever(everything))]
+    tasks = [asyncio.create_task(_sweep_forever(everything)), asyncio.create_task(_keep_up_forever(everything))]
     if presence is not None:
         tasks += [asyncio.create_task(presence.beat_forever()), asyncio.create_task(presence.watch_forever())]
     try:
@@ -151,6 +152,12 @@ async def working(everything: Assembly) -> AsyncIterator[None]:
         await everything.gateways.jobs.stop()
         if presence is not None:
             await presence.leave()
+
+
+async def _keep_up_forever(everything: Assembly) -> None:
+    while True:
+        await everything.upkeep.round()
+        await asyncio.sleep(UPKEEP_SECONDS)
 
 
 async def _sweep_forever(everything: Assembly) -> None:

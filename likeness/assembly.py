@@ -1,22 +1,21 @@
 """The services of a process, put together over given gateways."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 
+from likeness.gateways import Gateways
 from likeness.settings import Settings
+from likeness.upkeep import Upkeep
 from models.generation import GenerationEvent
 from models.training import TrainingEvent
-from services import cancelling, generation, rescue, training, webhooks
+from services import cancelling, generation, removal, rescue, training, webhooks
 from services.cancelling import Canceller
 from services.container import Services
 from services.credits import Credits
 from services.events import Feed
 from services.generation import GenerationService
 from services.generation_changes import GenerationChanges
+from services.generation_intake import GenerationIntake
 from services.generation_journal import GenerationJournal
 from services.generation_run import GenerationRun
 from services.health import HealthService
@@ -25,8 +24,9 @@ from services.identity import IdentityService
 from services.images import PhotoRules
 from services.journal import Journal
 from services.photos import PhotoService
-from services.ports import AssetStore, Clock, EventBus, Jobs, Provider, Run, TokenVerifier, WebhookVerifier
+from services.ports import Run
 from services.presence import Presence
+from services.presets import PresetService
 from services.rescue import Rescue
 from services.submissions import Submissions
 from services.training import TrainingService
@@ -36,31 +36,6 @@ from services.training_follow import TrainingFollow
 from services.training_journal import TrainingJournal
 from services.training_run import TrainingRun
 from services.webhooks import WebhookService
-
-MayRead = Callable[[str, Mapping[str, str]], bool]
-Prepare = Callable[[str], Awaitable[None]]
-
-
-async def nothing(path: str) -> None:
-    """For stores that serve their files themselves."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gateways:
-    """The outside world, as this process reaches it."""
-
-    clock: Clock
-    store: AssetStore
-    bus: EventBus
-    jobs: Jobs
-    provider: Provider
-    workers: ThreadPoolExecutor
-    temp_dir: Path
-    verifiers: Mapping[str, TokenVerifier]
-    webhook_verifier: WebhookVerifier | None
-    may_read: MayRead
-    executor: str
-    prepare: Prepare = nothing
 
 
 class Assembly:
@@ -85,10 +60,12 @@ class Assembly:
                 simulated=self.gateways.provider.simulated,
             ),
             generation=self.generation,
+            presets=self.presets,
             generation_changes=GenerationChanges(jobs=self.gateways.jobs, journal=self.generations),
             webhooks=self.webhooks,
             credits=self.credits,
             health=HealthService(store=self.gateways.store, provider=self.gateways.provider),
+            removal=self.upkeep.removal,
             store=self.gateways.store,
         )
 
@@ -100,6 +77,7 @@ class Assembly:
             generation.RUN: self.generation_run.run,
             cancelling.RUN: self.canceller.run,
             webhooks.RUN: self.webhooks.run,
+            removal.RUN: self.upkeep.removal.run,
             rescue.RUN: Rescue(finish=self.training_run.finish, generations=self.generation_run).run,
         }
 
@@ -113,6 +91,11 @@ class Assembly:
             submissions=self.submissions,
             temp_dir=self.gateways.temp_dir,
         )
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """What keeps the asset store in order."""
+        return Upkeep(self.gateways, self.generations)
 
     @cached_property
     def presence(self) -> Presence | None:
@@ -174,13 +157,20 @@ class Assembly:
     @cached_property
     def generation(self) -> GenerationService:
         return GenerationService(
-            clock=self.gateways.clock,
-            jobs=self.gateways.jobs,
-            journal=self.generations,
+            intake=GenerationIntake(
+                clock=self.gateways.clock,
+                jobs=self.gateways.jobs,
+                journal=self.generations,
+                presets=self.presets,
+                price=self.settings.credits_per_generation,
+                simulated=self.gateways.provider.simulated,
+            ),
             feed=Feed(bus=self.gateways.bus, model=GenerationEvent, job_column="generation_id"),
-            price=self.settings.credits_per_generation,
-            simulated=self.gateways.provider.simulated,
         )
+
+    @cached_property
+    def presets(self) -> PresetService:
+        return PresetService(clock=self.gateways.clock)
 
     @cached_property
     def webhooks(self) -> WebhookService:
@@ -233,4 +223,5 @@ class Assembly:
             submissions=self.submissions,
             canceller=self.canceller,
             poll_seconds=min(self.settings.fal_poll_seconds, 2.0),
+            aliases=self.settings.fal_model_aliases,
         )

@@ -6,6 +6,7 @@ import fcntl
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tortoise import Tortoise
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
 from tortoise.migrations.api.migrate import migrate as run_migrations
+
+from services.presets import seed_presets
 
 MODEL_MODULES = [
     "models.user",
@@ -102,3 +105,5 @@ async def _apply(url: str) -> None:
         await run_migrations(config=tortoise_config(url, migrating=True))
     finally:
         await Tortoise.close_connections()
+    async with connected(url):
+        await seed_presets(now=datetime.now(UTC))

@@ -1,6 +1,7 @@
 """Every setting: its variable, its default and one line of help. Nothing is required."""
 
 import ipaddress
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,8 +47,14 @@ class Settings(BaseSettings):
     fal_poll_seconds: float = Field(
         5, ge=0.2, le=60, description="Seconds between looks at a watched job; longer when nobody watches."
     )
+    fal_private_addresses: bool = Field(
+        False, description="Fetch outputs from private addresses too, as a stand-in for fal has them."
+    )
     fal_webhook_user_id: str | None = Field(
         None, description="Your fal user id: webhooks about other users' jobs are refused; any user's when absent."
+    )
+    fal_model_aliases: Annotated[dict[str, str], NoDecode] = Field(
+        {}, description="More of `fal-ai/realistic-vision-v5=fal-ai/realistic-vision`: our name for a model, and fal's."
     )
     cloudinary_url: SecretStr | None = Field(
         None, description="`cloudinary://key:secret@cloud`; local files when absent."
@@ -83,6 +90,19 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("fal_model_aliases", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        """`a=b,c=d`, or JSON."""
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("{"):
+            return json.loads(value)
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(ours.strip() and theirs.strip() for ours, _, theirs in pairs):
+            raise ValueError("must look like fal-ai/a=fal-ai/b,fal-ai/c=fal-ai/d")
+        return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
 
     @field_validator("public_url")
     @classmethod

@@ -12,5 +12,5 @@ def settings_table() -> str:
 
 def _row(name: str) -> str:
     field = Settings.model_fields[name]
-    default = "none" if field.default in (None, ()) else f"`{field.default}`"
+    default = "none" if field.default in (None, (), {}) else f"`{field.default}`"
     return f"| `{name.upper()}` | {default} | {field.description} |"

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from likeness.assembly import Assembly, Gateways, nothing
+from likeness.assembly import Assembly
 from likeness.db import connected
+from likeness.gateways import Gateways, nothing
 from likeness.sandbox.app import create_sandbox
 from likeness.settings import Settings
 from services.gateways.bus_memory import MemoryBus
@@ -124,7 +125,8 @@ async def _sandbox(settings: Settings, stack: AsyncExitStack) -> Starlette:
 
 def _provider(settings: Settings, sandbox: Starlette | None, stack: AsyncExitStack) -> Provider:
     if sandbox is None:
-        provider = FalProvider.real(settings.fal_key.get_secret_value() if settings.fal_key else None)
+        key = settings.fal_key.get_secret_value() if settings.fal_key else None
+        provider = FalProvider.real(key, private_addresses=settings.fal_private_addresses)
     else:
         provider = FalProvider.sandbox(sandbox)
     stack.push_async_callback(provider.close)

@@ -32,6 +32,8 @@ class ErrorCode(StrEnum):
     PROVIDER_REJECTED = "PROVIDER_REJECTED"
     PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
     MISSING_FAL_KEY = "MISSING_FAL_KEY"
+    CONTENT_REFUSED = "CONTENT_REFUSED"
+    PROVIDER_TIMEOUT = "PROVIDER_TIMEOUT"
 
 
 class LikenessError(Exception):
@@ -136,6 +138,32 @@ class ProviderRejected(ProviderError):
     code = ErrorCode.PROVIDER_REJECTED
 
 
+class ContentRefused(ProviderRejected):
+    """The content rules refused the prompt or the photo: {reason}"""
+
+    code = ErrorCode.CONTENT_REFUSED
+
+
+class PhotoUnreadable(ProviderRejected):
+    """The image provider cannot use this photo: {reason}"""
+
+    code = ErrorCode.IMAGE_UNREADABLE
+
+
+class ProviderFileLost(ProviderRejected):
+    """The image provider could not fetch a file it was given: {reason}"""
+
+    code = ErrorCode.PROVIDER_UNAVAILABLE
+    retryable = True
+
+
+class ProviderTimeout(ProviderRejected):
+    """The image provider took too long: {reason}"""
+
+    code = ErrorCode.PROVIDER_TIMEOUT
+    retryable = True
+
+
 class ProviderUnavailable(ProviderError):
     """The image provider cannot be reached: {reason}"""
 
@@ -175,10 +203,23 @@ class StorageDown(LikenessError):
     retryable = True
 
 
+class StorageRefused(LikenessError):
+    """The file storage refused the file."""
+
+    code = ErrorCode.PROVIDER_UNAVAILABLE
+
+
 class ResultUnusable(LikenessError):
     """The result could not be used: {reason}"""
 
     code = ErrorCode.PROVIDER_REJECTED
+
+
+class ImageBlocked(ResultUnusable):
+    """The image was blocked by the provider's safety checker; this costs nothing. Change the prompt, or try again."""
+
+    code = ErrorCode.CONTENT_REFUSED
+    retryable = True
 
 
 class WeightsIncomplete(ResultUnusable):

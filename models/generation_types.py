@@ -20,6 +20,7 @@ class GenerationKind:
     `template` holds `{prompt}` and, where trained models may be used, `{trigger}`. `models` are public names in the
     order they are tried; none means: the generator of the trained models' family. `prefix` begins the name of the kept
     file, the kind's name in lower case when empty; with `bare_first` the first image of a run has no number (seed 003).
+    `strength` is how far to go from a photo when the request does not say: lower keeps more of the person.
     """
 
     description: str
@@ -27,6 +28,7 @@ class GenerationKind:
     template: str = "{prompt}"
     prefix: str = ""
     bare_first: bool = False
+    strength: float = 0.85
     needs_photo: bool = False
     needs_prompt: bool = False
     needs_preset: bool = False
@@ -80,6 +82,7 @@ class GenerationType(StrEnum):
             template="hand-painted animated film still in the style of Studio Ghibli, soft light, {prompt}",
             prefix="ghibli",
             bare_first=True,
+            strength=0.6,
             needs_photo=True,
         ),
     )
@@ -89,6 +92,7 @@ class GenerationType(StrEnum):
             description="A photo redrawn with another emotion.",
             models=REACTION_CHAIN,
             template="expressive portrait of the same person, one clear emotion on the face, {prompt}",
+            strength=0.5,
             needs_photo=True,
         ),
     )
@@ -98,6 +102,7 @@ class GenerationType(StrEnum):
             description="A photo redrawn in a glitched style.",
             models=("fal-ai/fast-sdxl", "fal-ai/flux-lora"),
             template="neon glitch art portrait, chromatic aberration, scan lines, datamosh, {prompt}",
+            strength=0.6,
             needs_photo=True,
         ),
     )

@@ -2,9 +2,7 @@
 
 from enum import StrEnum
 
-from models.generation_types import GenerationType
-
-__all__ = ["GenerationType"]
+from models.generation_types import GenerationType as GenerationType
 
 
 class TrainingStatus(StrEnum):

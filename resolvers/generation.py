@@ -18,9 +18,10 @@ from schema.types.generation_input import (
 )
 from schema.types.node import read_id
 from schema.types.paging import After, Connection, First
-from schema.types.status import GenerationType
+from schema.types.status import GenerationStatus, GenerationType
 
 OfType = Annotated[GenerationType | None, strawberry.argument(description="Only those of this kind.")]
+InStatus = Annotated[GenerationStatus | None, strawberry.argument(description="Only those that stand here.")]
 WithModel = Annotated[strawberry.ID | None, strawberry.argument(description="Only those drawn with this model.")]
 
 
@@ -42,12 +43,19 @@ async def cancel(info: Info, input: Wanted[CancelGenerationInput]) -> CancelGene
 
 @bad_input
 async def browse(
-    info: Info, first: First = None, after: After = None, type: OfType = None, model_id: WithModel = None
+    info: Info,
+    first: First = None,
+    after: After = None,
+    type: OfType = None,
+    model_id: WithModel = None,
+    status: InStatus = None,
 ) -> Connection[Generation]:
     """The viewer's generations."""
     context = info.context
     model = None if model_id is None else read_id(model_id, "LoraModel")
-    page = await context.services.generation.browse(context.viewer.id, first=first, after=after, type=type, model=model)
+    page = await context.services.generation.browse(
+        context.viewer.id, first=first, after=after, type=type, model=model, status=status
+    )
     return Connection[Generation].of(page, Generation.of)
 
 
@@ -60,7 +68,8 @@ async def get(info: Info, id: GlobalId) -> Generation | None:
 @bad_input
 async def estimate(info: Info, input: Wanted[GenerateImageInput]) -> CostEstimate:
     """What a generation would cost."""
-    return CostEstimate.of(info.context.services.generation.estimate(input.wanted()))
+    context = info.context
+    return CostEstimate.of(await context.services.generation.estimate(context.viewer.id, input.wanted()))
 
 
 @bad_input

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from resolvers import base_models, generation, ledger, loras, photos, training
+from resolvers import base_models, generation, ledger, loras, photos, presets, training
 from schema.context import Info
 from schema.types.arguments import GlobalId
 from schema.types.node import Node, split_id
@@ -14,6 +14,7 @@ GETTERS: Mapping[str, Callable[[Any, Any], Awaitable[Node | None]]] = {
     "LedgerPosting": ledger.get,
     "LoraModel": loras.get,
     "Photo": photos.get,
+    "Preset": presets.get,
     "Training": training.get,
 }
 

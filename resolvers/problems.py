@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import ParamSpec, Protocol, TypeVar, cast
 
-from graphql import GraphQLError
-
 from schema.types import problem
 from schema.types.problem import LikenessError, UserError
 
@@ -48,8 +46,7 @@ def bad_input(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         try:
             return await resolver(*args, **kwargs)
         except LikenessError as error:
-            extensions = {"code": "BAD_USER_INPUT", "path": list(error.path)}
-            raise GraphQLError(error.message, extensions=extensions) from error
+            raise problem.bad_input(error) from error
 
     return wrapper
 

@@ -22,6 +22,7 @@ from schema.types.training_input import (
     StartTrainingPayload,
 )
 
+OfModel = Annotated[strawberry.ID | None, strawberry.argument(description="Only that of this model.")]
 InStatus = Annotated[TrainingStatus | None, strawberry.argument(description="Only those that stand here.")]
 
 
@@ -50,10 +51,15 @@ async def retry(info: Info, input: Wanted[RetryTrainingInput]) -> RetryTrainingP
 
 
 @bad_input
-async def browse(info: Info, first: First = None, after: After = None, status: InStatus = None) -> Connection[Training]:
+async def browse(
+    info: Info, first: First = None, after: After = None, status: InStatus = None, model_id: OfModel = None
+) -> Connection[Training]:
     """The viewer's trainings."""
     context = info.context
-    page = await context.services.training.browse(context.viewer.id, first=first, after=after, status=status)
+    model = None if model_id is None else read_id(model_id, "LoraModel")
+    page = await context.services.training.browse(
+        context.viewer.id, first=first, after=after, status=status, model=model
+    )
     return Connection[Training].of(page, Training.of)
 
 

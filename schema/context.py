@@ -7,9 +7,10 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from models.generation import Generation
+from models.generation import Generation, GenerationLora
 from models.lora import LoraModel
 from models.photo import Photo
+from models.preset import Preset
 from models.submission import Submission
 from models.training import Training, TrainingEvent
 from models.user import User
@@ -28,12 +29,16 @@ class Loaders:
     model: DataLoader[UUID, LoraModel]
     training_of_model: DataLoader[UUID, Training | None]
     photos_of_training: DataLoader[UUID, list[Photo]]
+    photo_hashes_of_training: DataLoader[UUID, list[str]]
+    photo_hash: DataLoader[UUID, str]
     latest_event: DataLoader[UUID, TrainingEvent | None]
     submissions: DataLoader[UUID, list[Submission]]
     models_of_generation: DataLoader[UUID, list[LoraModel]]
+    loras_of_generation: DataLoader[UUID, list[GenerationLora]]
     change_of_posting: DataLoader[UUID, int]
     training: DataLoader[UUID, Training | None]
     generation: DataLoader[UUID, Generation | None]
+    preset: DataLoader[str, Preset | None]
 
     @classmethod
     def fresh(cls) -> Self:
@@ -42,12 +47,16 @@ class Loaders:
             model=DataLoader(lookups.models, cache=False),
             training_of_model=DataLoader(lookups.trainings_of_models, cache=False),
             photos_of_training=DataLoader(lookups.photos_of_trainings, cache=False),
+            photo_hashes_of_training=DataLoader(lookups.photo_hashes_of_trainings, cache=False),
+            photo_hash=DataLoader(lookups.photo_hashes, cache=False),
             latest_event=DataLoader(lookups.latest_events, cache=False),
             submissions=DataLoader(lookups.submissions_of_jobs, cache=False),
             models_of_generation=DataLoader(lookups.models_of_generations, cache=False),
+            loras_of_generation=DataLoader(lookups.loras_of_generations, cache=False),
             change_of_posting=DataLoader(ledger_history.changes, cache=False),
             training=DataLoader(ledger_history.trainings, cache=False),
             generation=DataLoader(ledger_history.generations, cache=False),
+            preset=DataLoader(lookups.presets, cache=False),
         )
 
 

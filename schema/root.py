@@ -8,6 +8,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 import resolvers.base_models
+import resolvers.batches
 import resolvers.generation
 import resolvers.health
 import resolvers.ledger
@@ -15,6 +16,7 @@ import resolvers.loras
 import resolvers.node
 import resolvers.photos
 import resolvers.presets
+import resolvers.removal
 import resolvers.training
 import resolvers.viewer
 from schema.types.base_model import BaseModel
@@ -24,10 +26,17 @@ from schema.types.generation_input import CancelGenerationPayload, GenerateImage
 from schema.types.health import Health
 from schema.types.ledger import LedgerAudit, LedgerConnection
 from schema.types.node import Node
+from schema.types.pack_input import GeneratePackPayload
 from schema.types.paging import Connection
 from schema.types.photo import Photo, UploadPhotosPayload, UploadTrainingArchivePayload
-from schema.types.preset import Preset
+from schema.types.preset import Pack, Preset
 from schema.types.problem import ERROR_TYPES
+from schema.types.removal import (
+    DeleteGenerationPayload,
+    DeleteModelPayload,
+    DeletePhotoPayload,
+    RenameModelPayload,
+)
 from schema.types.scalars import SCALARS
 from schema.types.training import LoraModel, Training, TrainingProgress
 from schema.types.training_input import CancelTrainingPayload, RetryTrainingPayload, StartTrainingPayload
@@ -73,6 +82,9 @@ class Query:
     presets: list[Preset] = strawberry.field(
         resolver=resolvers.presets.browse, description="The ready-made kinds of picture."
     )
+    packs: list[Pack] = strawberry.field(
+        resolver=resolvers.presets.packs, description="The sets of presets that can be run together."
+    )
     base_models: list[BaseModel] = strawberry.field(
         resolver=resolvers.base_models.browse, description="What can be trained on, the default first."
     )
@@ -115,12 +127,36 @@ class Mutation:
     generate_image: GenerateImagePayload | None = strawberry.mutation(
         resolver=resolvers.generation.start, description="Draw 1 to 4 images; answers at once, the work follows."
     )
+    generate_pack: GeneratePackPayload | None = strawberry.mutation(
+        resolver=resolvers.batches.start_pack,
+        description="Draw one image for each preset of a pack; all are accepted and paid for, or none. Answers at "
+        "once, the work follows; each image ends for itself, and one that fails is given back.",
+    )
     cancel_generation: CancelGenerationPayload | None = strawberry.mutation(
         resolver=resolvers.generation.cancel,
         description="End a generation now: its status is CANCELLED at once, its stream ends with that event, and the "
         "provider is told to stop. All its credits come back, to where they came from: the day's allowance, or the "
         "balance when that day is over. Once the provider has delivered its image it is too late: ALREADY_FINISHED, "
         "and it completes. Asked again for a CANCELLED one, it answers the same and refunds nothing more.",
+    )
+
+    rename_model: RenameModelPayload | None = strawberry.mutation(
+        resolver=resolvers.loras.rename, description="Give a trained model another name; its trigger word stays."
+    )
+    delete_photo: DeletePhotoPayload | None = strawberry.mutation(
+        resolver=resolvers.removal.photo,
+        description="Delete a photo for good, its file too. Models trained on it stay, and remember its hash. CONFLICT "
+        "while a job that has not ended uses it. Asked again, it answers the same.",
+    )
+    delete_model: DeleteModelPayload | None = strawberry.mutation(
+        resolver=resolvers.removal.model,
+        description="Delete a trained model for good, its weights too. Its pictures, its training and the ledger stay. "
+        "CONFLICT while its training or a generation with it has not ended. Asked again, it answers the same.",
+    )
+    delete_generation: DeleteGenerationPayload | None = strawberry.mutation(
+        resolver=resolvers.removal.generation,
+        description="Delete a generated picture for good, its file too. The ledger stays. CONFLICT while it has not "
+        "ended. Asked again, it answers the same.",
     )
 
 
@@ -135,6 +171,11 @@ class Subscription:
         resolver=resolvers.generation.progress,
         description="A generation's progress: the newest event first, or every one after `afterSeq`, then live ones; "
         "completes after the last.",
+    )
+    batch_progress: AsyncGenerator[GenerationProgress, None] = strawberry.subscription(
+        resolver=resolvers.batches.progress,
+        description="The progress of every generation of a run (of `generateImage` or `generatePack`) in one stream: "
+        "the newest event of each first, then live ones; completes when all have ended.",
     )
 
 

@@ -9,6 +9,8 @@ from services.health import HealthService
 from services.identity import IdentityService
 from services.photos import PhotoService
 from services.ports import AssetStore
+from services.presets import PresetService
+from services.removal import Removal
 from services.training import TrainingService
 from services.training_changes import TrainingChanges
 from services.webhooks import WebhookService
@@ -23,8 +25,10 @@ class Services:
     training: TrainingService
     training_changes: TrainingChanges
     generation: GenerationService
+    presets: PresetService
     generation_changes: GenerationChanges
     webhooks: WebhookService
     credits: Credits
     health: HealthService
+    removal: Removal
     store: AssetStore

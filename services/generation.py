@@ -1,9 +1,6 @@
 """Generations as their owner sees them: start, follow, list."""
 
-import hashlib
-import re
-import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,36 +8,29 @@ from uuid import UUID
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Subquery
 
-from models.errors import Conflict, InvalidInput, ModelNotReady, NotFound
+from models.errors import Conflict, NotFound
 from models.generation import Generation, GenerationEvent, GenerationLora
-from models.ids import new_id
-from models.lora import LoraModel
-from models.status import GenerationType, TrainingStatus
+from models.status import GenerationStatus, GenerationType
+from services import generation_intake
 from services.events import Feed
-from services.generation_input import LARGEST_SEED, GenerationInput
-from services.generation_journal import GenerationJournal
+from services.generation_input import LONGEST_RUN_ID, GenerationInput, check_run_id
+from services.generation_intake import GenerationIntake
 from services.generators import SECONDS_PER_IMAGE, USD_PER_IMAGE
+from services.merging import merged
+from services.packs import PackInput
 from services.paging import Page, page
-from services.ports import Clock, Jobs
-from services.trainers import TRAINERS
+from services.text import is_plain
 from services.training import Estimate
-from services.trigger_words import with_trigger_words
-from services.unit_of_work import after_commit, transactional
 
-RUN = "generation"
-LONGEST_SLUG = 80
+RUN = generation_intake.RUN
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationService:
     """Starts and shows generations."""
 
-    clock: Clock
-    jobs: Jobs
-    journal: GenerationJournal
+    intake: GenerationIntake
     feed: Feed[GenerationEvent]
-    price: int
-    simulated: bool
 
     async def start(self, owner: UUID, wanted: GenerationInput) -> list[Generation]:
         """Accept 1 to 4 images, each a generation with its own reserve, all or none.
@@ -48,23 +38,24 @@ class GenerationService:
         The same `run_id` and input give the same generations in the same order. Raises `InvalidInput`, `NotFound`,
         `ModelNotReady`, `InsufficientCredits`, or `Conflict` for the run id with another input.
         """
-        wanted.check()
-        if earlier := await _earlier(owner, wanted):
-            return earlier
-        models = await self._models(owner, wanted)
-        try:
-            return await self._accept(owner, wanted, models)
-        except IntegrityError:
-            if earlier := await _earlier(owner, wanted):
-                return earlier
-            raise
+        check_run_id(wanted.run_id)
+        return await self._start(owner, [wanted], run_id=wanted.run_id, hash=wanted.hash)
 
-    def estimate(self, wanted: GenerationInput) -> Estimate:
-        """The cost of a generation, without starting it. Raises `InvalidInput`."""
-        wanted.check()
+    async def start_pack(self, owner: UUID, wanted: PackInput) -> list[Generation]:
+        """Accept one image per preset of a pack under one run, all or none; raises what `start` raises."""
+        images = wanted.images(await self.intake.presets.browse())
+        return await self._start(owner, images, run_id=wanted.run_id, hash=wanted.hash)
+
+    async def estimate(self, owner: UUID, wanted: GenerationInput) -> Estimate:
+        """The cost of a generation, without starting it. Raises `InvalidInput`, `NotFound` and `ModelNotReady`."""
+        await self.intake.order(owner, wanted)
         count = wanted.num_images
-        usd = round(USD_PER_IMAGE * count, 4)
-        return Estimate(credits=self.price * count, usd=usd, seconds=SECONDS_PER_IMAGE, simulated=self.simulated)
+        return Estimate(
+            credits=self.intake.price * count,
+            usd=round(USD_PER_IMAGE * count, 4),
+            seconds=SECONDS_PER_IMAGE,
+            simulated=self.intake.simulated,
+        )
 
     async def browse(
         self,
@@ -74,9 +65,12 @@ class GenerationService:
         after: str | None,
         type: GenerationType | None = None,
         model: UUID | None = None,
+        status: GenerationStatus | None = None,
     ) -> Page[Generation]:
         """A user's generations, newest first."""
-        query = Generation.filter(owner_id=owner)
+        query = Generation.filter(owner_id=owner, deleted_at=None)
+        if status is not None:
+            query = query.filter(status=status)
         if type is not None:
             query = query.filter(type=type)
         if model is not None:
@@ -86,7 +80,7 @@ class GenerationService:
 
     async def get(self, owner: UUID, id: UUID) -> Generation | None:
         """One of a user's own generations."""
-        return await Generation.get_or_none(id=id, owner_id=owner)
+        return await Generation.get_or_none(id=id, owner_id=owner, deleted_at=None)
 
     async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncGenerator[GenerationEvent, None]:
         """A generation's events, as `Feed.follow` gives them. Raises `NotFound` for a stranger's."""
@@ -96,79 +90,38 @@ class GenerationService:
             async for event in events:
                 yield event
 
-    async def _models(self, owner: UUID, wanted: GenerationInput) -> list[LoraModel]:
-        """The chosen models: own, ready, and all of one generator."""
-        ids = [lora.model for lora in wanted.loras]
-        found = {model.id: model for model in await LoraModel.filter(owner_id=owner, id__in=ids)}
-        for lora in wanted.loras:
-            if lora.model not in found:
-                raise NotFound(what="model", path=lora.path)
-            if found[lora.model].status is not TrainingStatus.COMPLETED:
-                raise ModelNotReady(status=found[lora.model].status, path=lora.path)
-        models = [found[id] for id in ids]
-        if len({TRAINERS[model.base_model].generator for model in models}) > 1:
-            raise InvalidInput(reason="These models do not work together.", path=("input", "loras"))
-        return models
+    async def follow_run(self, owner: UUID, run_id: str) -> AsyncGenerator[GenerationEvent, None]:
+        """The events of every image of a run: the newest of each, then live ones until all have ended.
 
-    @transactional
-    async def _accept(self, owner: UUID, wanted: GenerationInput, models: list[LoraModel]) -> list[Generation]:
-        run_id = wanted.run_id or str(new_id())
-        stem = await _free_stem(wanted.chosen_type, run_id)
-        seed = wanted.seed if wanted.seed is not None else secrets.randbelow(LARGEST_SEED)
-        generations = []
-        for position in range(wanted.num_images):
-            generation = self._row(owner, wanted, models)
-            generation.run_id, generation.position = run_id, position
-            generation.asset_name = asset_name(stem, wanted.chosen_type, position)
-            generation.seed = str((seed + position) % (LARGEST_SEED + 1))
-            await self.journal.accept(generation)
-            await GenerationLora.bulk_create(
-                GenerationLora(generation_id=generation.id, model_id=lora.model, scale=lora.scale, position=place)
-                for place, lora in enumerate(wanted.loras)
-            )
-            after_commit(self.jobs.enqueue, RUN, generation.id)
-            generations.append(generation)
-        return generations
+        Raises `NotFound` for a run the owner does not have.
+        """
+        known = is_plain(run_id, longest=LONGEST_RUN_ID)
+        rows = await Generation.filter(owner_id=owner, run_id=run_id).order_by("position") if known else []
+        if not rows:
+            raise NotFound(what="run", path=("runId",))
+        async with aclosing(merged([self.feed.follow(row.id) for row in rows])) as events:
+            async for event in events:
+                yield event
 
-    def _row(self, owner: UUID, wanted: GenerationInput, models: list[LoraModel]) -> Generation:
-        prompt = wanted.prompt or ""
-        return Generation(
-            id=new_id(),
-            owner_id=owner,
-            input_hash=wanted.hash,
-            type=wanted.chosen_type,
-            prompt=prompt,
-            final_prompt=with_trigger_words(prompt, [model.trigger_word for model in models]),
-            image_size=wanted.image_size,
-            credits=self.price,
-            credits_spent=self.price,
-            simulated=self.simulated,
-            created_at=self.clock.now(),
-        )
+    async def _start(
+        self, owner: UUID, images: Sequence[GenerationInput], *, run_id: str | None, hash: str
+    ) -> list[Generation]:
+        if earlier := await _earlier(owner, run_id, hash):
+            return earlier
+        orders = [await self.intake.order(owner, wanted) for wanted in images]
+        try:
+            return await self.intake.accept(owner, orders, run_id=run_id, hash=hash)
+        except IntegrityError:
+            if earlier := await _earlier(owner, run_id, hash):
+                return earlier
+            raise
 
 
-def asset_name(stem: str, type: GenerationType, position: int) -> str:
-    """The file's name in the asset store: `{type}_{runId}_{index}`, `ghibli_{runId}` for Ghibli's first (seed 003)."""
-    first_ghibli = type is GenerationType.GHIBLI_REACTION and position == 0
-    return stem if first_ghibli else f"{stem}_{position}"
-
-
-async def _free_stem(type: GenerationType, run_id: str) -> str:
-    """`{type}_{runId}` in safe characters; a mark is added when it was changed, or when another user has it."""
-    slug = re.sub(r"[^A-Za-z0-9-]+", "-", run_id)[:LONGEST_SLUG]
-    prefix = "ghibli" if type is GenerationType.GHIBLI_REACTION else type.lower()
-    if slug != run_id:
-        slug = f"{slug}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
-    stem = f"{prefix}_{slug}"
-    taken = await Generation.filter(asset_name__in=[stem, f"{stem}_0"]).exists()
-    return f"{stem}-{secrets.token_hex(4)}" if taken else stem
-
-
-async def _earlier(owner: UUID, wanted: GenerationInput) -> list[Generation]:
+async def _earlier(owner: UUID, run_id: str | None, hash: str) -> list[Generation]:
     """The generations that the same run id started before. Raises `Conflict` when their input was another."""
-    if wanted.run_id is None:
+    if run_id is None:
         return []
-    earlier = await Generation.filter(owner_id=owner, run_id=wanted.run_id).order_by("position")
-    if any(generation.input_hash != wanted.hash for generation in earlier):
+    earlier = await Generation.filter(owner_id=owner, run_id=run_id).order_by("position")
+    if any(generation.input_hash != hash for generation in earlier):
         raise Conflict(reason="This runId was used with another input.", path=("input", "runId"))
     return earlier

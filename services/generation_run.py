@@ -1,12 +1,9 @@
 """The durable run of a generation: try the chain, follow, keep the picture. Every step may be executed twice."""
 
-import asyncio
 import json
-import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -16,31 +13,22 @@ from uuid import UUID
 import stamina
 import structlog
 
-from models.errors import Internal, LikenessError, ProviderRejected, ProviderUnavailable, ResultUnusable, StorageDown
+from models.errors import ImageBlocked, Internal, LikenessError, ProviderRejected, ProviderUnavailable, ResultUnusable
 from models.generation import Generation, GenerationLora
 from models.lora import LoraModel
 from models.submission import Submission, SubmissionState
+from services import chains
 from services.cancelling import Canceller
+from services.chains import Next, Request, Step
 from services.generation_journal import GenerationJournal
-from services.generators import GENERATORS, TEXT_CHAIN, Generator
-from services.pictures import Picture, check_picture
-from services.ports import (
-    AssetKind,
-    AssetStore,
-    Ended,
-    EventBus,
-    Provider,
-    ProviderJob,
-    Queued,
-    Run,
-    StoreUnavailable,
-)
+from services.generators import wire_name
+from services.keeping import Keeping
+from services.ports import AssetStore, Ended, EventBus, Provider, ProviderJob, Queued, Run
+from services.source_photo import SourcePhotos
 from services.submissions import Submissions, accepted_job, close
 from services.trainers import TRAINERS
 from services.training_follow import wake_topic
 from services.weights import Weights, weights_are_gone
-
-LARGEST_IMAGE = 50 * 1024**2  # bytes
 
 _log = structlog.get_logger()
 
@@ -58,35 +46,74 @@ class GenerationRun:
     submissions: Submissions
     canceller: Canceller
     poll_seconds: float
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run(self) -> Run:
         """One step: the rows tell a second execution how far the first came."""
         return Run(steps=(self.generate,), give_up=self.give_up)
 
+    @property
+    def _keeping(self) -> Keeping:
+        return Keeping(
+            store=self.store, provider=self.provider, workers=self.workers, temp_dir=self.temp_dir,
+            journal=self.journal,
+        )  # fmt: skip
+
     async def generate(self, id: UUID) -> None:
+        """Keep the picture that was there before a crash, or else have one made."""
+        generation = await Generation.get(id=id)
+        if generation.status.is_final or not await self._keeping.resume(generation, picture_url=picture_url):
+            await self._try_chain(generation)
+
+    async def _try_chain(self, generation: Generation) -> None:
         """Try the models of the chain in turn; the next one only after a known failure.
 
-        When the provider has lost the weights, it is given ours, and the same model is tried once more.
+        A model that cannot honour the request is noted as skipped, with the reason. When the provider has lost weights
+        or photo, it is given ours, and the same model is tried once more.
         """
-        generation = await Generation.get(id=id)
+        id = generation.id
         loras = await GenerationLora.filter(generation_id=id).order_by("position").select_related("model")
-        generators = chain([lora.model for lora in loras])
+        steps, given_again, failure = planned(generation, [lora.model for lora in loras]), False, LikenessError()
         for attempt in count():
             if (await Generation.get(id=id)).status.is_final:
                 return
+            if not steps:
+                raise failure
+            if steps[0].skip is not None:
+                await self._skip(generation, steps.pop(0), attempt)
+                continue
             try:
-                await self._attempt(generation, generators[0], attempt, loras)
-            except ProviderRejected as failure:
-                await close(id, SubmissionState.FAILED, attempt=attempt, error=failure.message)
-                if attempt == 0 and loras and weights_are_gone(failure):
-                    await self._hand_over(generation, loras)
-                elif len(generators) > 1:
-                    del generators[0]
-                else:
-                    raise
+                await self._attempt(generation, steps[0], attempt, loras)
+            except (ProviderRejected, ResultUnusable) as error:
+                failure = error
+                match await self._follow_up(generation, error, attempt, loras, given_again=given_again):
+                    case Next.STOP:
+                        raise
+                    case Next.SAME:
+                        given_again = True
+                    case Next.NEXT:
+                        del steps[0]
             else:
                 return
+
+    async def _follow_up(
+        self,
+        generation: Generation,
+        failure: LikenessError,
+        attempt: int,
+        loras: Sequence[GenerationLora],
+        *,
+        given_again: bool,
+    ) -> Next:
+        """Note a failed attempt and decide what follows; lost weights are handed over again."""
+        await close(generation.id, SubmissionState.FAILED, attempt=attempt, error=failure.message)
+        lost_weights = bool(loras) and isinstance(failure, ProviderRejected) and weights_are_gone(failure)
+        lost = lost_weights or photo_is_gone(failure, generation)
+        verdict = chains.after(failure, files_lost=lost, given_again=given_again)
+        if verdict is Next.SAME and lost_weights:
+            await self._hand_over(generation, attempt, loras)
+        return verdict
 
     async def finish_late(self, id: UUID) -> None:
         """Keep the picture of a generation that was failed before its provider delivered."""
@@ -94,51 +121,70 @@ class GenerationRun:
         for row in await Submission.filter(job_id=id).order_by("-attempt"):
             if job := accepted_job(row):
                 result = await self._patiently(partial(self.provider.result, job))
-                await self._keep(generation, GENERATORS[row.model], job, result)
+                await self._keep(generation, row.model, job, result)
                 return
 
-    async def _hand_over(self, generation: Generation, loras: Sequence[GenerationLora]) -> None:
+    async def _hand_over(self, generation: Generation, attempt: int, loras: Sequence[GenerationLora]) -> None:
+        """Weights of ours in place of those that were lost; a photo is uploaded anew by every attempt."""
         await self.journal.progress(generation.id, message="Giving the model's weights to the provider again")
-        failed = await Submission.get(job_id=generation.id, attempt=0)
+        failed = await Submission.get(job_id=generation.id, attempt=attempt)
         weights = Weights(store=self.store, provider=self.provider, temp_dir=self.temp_dir)
         for lora in loras:
             await weights.hand_over(lora.model, instead_of=str(failed.arguments.get("loras")))
+
+    async def _skip(self, generation: Generation, step: Step, attempt: int) -> None:
+        endpoint = step.generator.endpoint(photo=generation.source_photo_id is not None) or step.generator.only_endpoint
+        path, reason = wire_name(endpoint, self.aliases), f"Skipped: {step.skip}."
+        await self.submissions.skip(generation.id, attempt=attempt, endpoint=path, model=step.name, reason=reason)
 
     async def give_up(self, id: UUID, error: Exception) -> None:
         """End a generation that cannot go on, with its reason and a refund."""
         if not isinstance(error, LikenessError):
             _log.error("generation.gave_up", generation=str(id), exc_info=error)
-        await self.journal.fail(id, error if isinstance(error, LikenessError) else Internal())
+        await self.journal.fail(id, chains.told(error) if isinstance(error, LikenessError) else Internal())
 
-    async def _attempt(
-        self, generation: Generation, generator: Generator, attempt: int, loras: Sequence[GenerationLora]
-    ) -> None:
-        await self.journal.progress(generation.id, message=f"Asking {generator.name}")
-        seed = int(generation.seed or 0)
-        arguments = generator.arguments(
-            prompt=generation.final_prompt or "",
-            size=generation.image_size,
-            seed=seed,
-            loras=[(lora.model.provider_weights_url or "", lora.scale) for lora in loras],
-        )
-        job = await self._submit(generation, generator, attempt, arguments)
+    async def _attempt(self, generation: Generation, step: Step, attempt: int, loras: Sequence[GenerationLora]) -> None:
+        await self.journal.progress(generation.id, message=f"Asking {step.name}")
+        job = await self._submit(generation, step, attempt, await self._arguments(generation, step, attempt, loras))
         if not await self._ended(generation.id, job):
             await self.canceller.stop_at_provider(generation.id)
             return
         result = await self._patiently(partial(self.provider.result, job))
-        await self._keep(generation, generator, job, result)
+        await self._keep(generation, step.name, job, result)
         await close(generation.id, SubmissionState.DONE, attempt=attempt)
+
+    async def _arguments(
+        self, generation: Generation, step: Step, attempt: int, loras: Sequence[GenerationLora]
+    ) -> Mapping[str, Any]:
+        """The model's input; an attempt that was begun before keeps its own, and its photo is not uploaded again."""
+        if begun := await Submission.get_or_none(job_id=generation.id, attempt=attempt):
+            return begun.arguments
+        photo_url = None
+        if generation.source_photo_id is not None:
+            photos = SourcePhotos(store=self.store, provider=self.provider, temp_dir=self.temp_dir)
+            photo_url = await photos.hand_over(generation.source_photo_id)
+        return step.generator.arguments(
+            prompt=generation.final_prompt or "",
+            size=generation.image_size,
+            seed=int(generation.seed or 0),
+            loras=[(lora.model.provider_weights_url or "", lora.scale) for lora in loras],
+            photo_url=photo_url,
+            **{"strength": generation.type.kind.strength} | (generation.parameters or {}),
+        )
 
     @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
     async def _submit(
-        self, generation: Generation, generator: Generator, attempt: int, arguments: Mapping[str, Any]
+        self, generation: Generation, step: Step, attempt: int, arguments: Mapping[str, Any]
     ) -> ProviderJob:
+        endpoint = step.generator.endpoint(photo=generation.source_photo_id is not None)
+        assert endpoint is not None, "a model without this endpoint is skipped"
         return await self.submissions.submit(
             generation.id,
-            endpoint=generator.endpoint,
-            model=generator.name,
+            endpoint=wire_name(endpoint, self.aliases),
+            model=step.name,
             arguments=arguments,
-            needle=json.dumps(generation.final_prompt, ensure_ascii=False),
+            # An uploaded photo's address is found in no other request.
+            needle=json.dumps(arguments.get("image_url") or generation.final_prompt, ensure_ascii=False),
             attempt=attempt,
         )
 
@@ -165,59 +211,33 @@ class GenerationRun:
                 await wake.get(self.poll_seconds)
         return False
 
-    async def _keep(
-        self, generation: Generation, generator: Generator, job: ProviderJob, result: Mapping[str, Any]
-    ) -> None:
+    async def _keep(self, generation: Generation, model: str, job: ProviderJob, result: Mapping[str, Any]) -> None:
         """Fetch the picture, check it, keep it, and only then complete."""
-        url = picture_url(result)
-        known: dict[str, Any] = {"original_fal_url": url, "fal_job_id": job.request_id, "model": generator.name}
-        if result.get("seed") is not None:
-            known["seed"] = str(result["seed"])
-        await self.journal.progress(generation.id, message="Keeping the image", **known)
-        async with self._folder(generation.id) as folder:
-            fetch = partial(self.provider.download, url, folder / "picture", limit=LARGEST_IMAGE)
-            file = await self._patiently(fetch)
-            picture = await asyncio.get_running_loop().run_in_executor(self.workers, check_picture, file.path)
-            location = await self._put(generation, picture)
-        await self.journal.complete(
-            generation.id, location=location, width=picture.width, height=picture.height,
-            content_sha256=file.sha256, **known,
-        )  # fmt: skip
+        await self._keeping.keep(generation, model=model, job=job, result=result, picture_url=picture_url)
 
     @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
     async def _patiently(self, call: "partial[Any]") -> Any:
         return await call()
 
-    @stamina.retry(on=StorageDown, attempts=20, timeout=3600, wait_max=60)
-    async def _put(self, generation: Generation, picture: Picture) -> str:
-        name = f"{generation.asset_name}{picture.extension}"
-        try:
-            return await self.store.put(
-                picture.path, kind=AssetKind.IMAGE, name=name, content_type=picture.content_type
-            )
-        except StoreUnavailable as error:
-            raise StorageDown from error
 
-    @asynccontextmanager
-    async def _folder(self, id: UUID) -> AsyncIterator[Path]:
-        folder = self.temp_dir / f"generation-{id}"
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        try:
-            yield folder
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+def planned(generation: Generation, loras: Sequence[LoraModel]) -> list[Step]:
+    """The models of its chain, as they were when it was accepted."""
+    family = TRAINERS[loras[0].base_model].generator if loras else None
+    names = generation.models or chains.models_for(generation.type.kind.models, family)
+    numbers = {name: value for name, value in (generation.parameters or {}).items() if name != "negative_prompt"}
+    photo, words = generation.source_photo_id is not None, bool(generation.prompt)
+    return chains.plan(names, Request(photo=photo, words=words, family=family, parameters=numbers))
 
 
-def chain(models: Sequence[LoraModel]) -> list[Generator]:
-    """The generators to try: the one that fits the models' family, else the text models (seed 003)."""
-    names = [TRAINERS[models[0].base_model].generator] if models else TEXT_CHAIN
-    return [GENERATORS[name] for name in names]
+def photo_is_gone(failure: LikenessError, generation: Generation) -> bool:
+    """Whether the provider could not fetch the photo it was given (fal.ai/docs/errors: `file_download_error`)."""
+    return generation.source_photo_id is not None and failure.facts.get("type") == "file_download_error"
 
 
 def picture_url(result: Mapping[str, Any]) -> str:
     """The address of the only picture, in `images[]` or `image`. Raises `ResultUnusable` when blocked or missing."""
     if any(result.get("has_nsfw_concepts") or ()):
-        raise ResultUnusable(reason="the provider's safety checker blocked the image.")
+        raise ImageBlocked
     images = result.get("images") or [result.get("image")]
     first = images[0] if isinstance(images, list) and images else None
     url = first.get("url") if isinstance(first, Mapping) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tortoise.connection import get_connection
 from tortoise.exceptions import BaseORMException
 
+from services.links import broken_links
 from services.ports import AssetStore, Provider
 
 PATIENCE_SECONDS = 5.0
@@ -20,6 +21,7 @@ class HealthReport:
     storage: bool
     provider: bool
     simulated: bool
+    broken_links: int
 
     @property
     def ok(self) -> bool:
@@ -38,8 +40,13 @@ class HealthService:
         database, storage, provider = await asyncio.gather(
             database_works(), _within(self.store.healthy()), _within(self.provider.healthy())
         )
-        simulated = self.provider.simulated
-        return HealthReport(database=database, storage=storage, provider=provider, simulated=simulated)
+        return HealthReport(
+            database=database,
+            storage=storage,
+            provider=provider,
+            simulated=self.provider.simulated,
+            broken_links=await broken_links() if database else 0,
+        )
 
 
 async def database_works() -> bool:

@@ -38,6 +38,6 @@ async def trainings(ids: Sequence[UUID]) -> list[Training | None]:
 
 
 async def generations(ids: Sequence[UUID]) -> list[Generation | None]:
-    """The generation with each job id, if it is one."""
-    found = {row.id: row for row in await Generation.filter(id__in=set(ids))}
+    """The generation with each job id, if it is one and was not deleted."""
+    found = {row.id: row for row in await Generation.filter(id__in=set(ids), deleted_at=None)}
     return [found.get(id) for id in ids]

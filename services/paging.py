@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from tortoise.models import Model
@@ -17,13 +18,13 @@ DEFAULT_PAGE, LARGEST_PAGE = 20, 100
 
 @dataclass(frozen=True, kw_only=True)
 class Page(Generic[Row]):
-    """One page of rows and the cursor of each."""
+    """One page of rows and the cursor of each; the whole list is counted only when somebody asks."""
 
     rows: list[Row]
     cursors: list[str]
     has_next: bool
     has_previous: bool
-    total: int
+    count: Callable[[], Coroutine[Any, Any, int]]
 
 
 async def page(query: QuerySet[Row], *, list_name: str, first: int | None, after: str | None) -> Page[Row]:
@@ -31,7 +32,6 @@ async def page(query: QuerySet[Row], *, list_name: str, first: int | None, after
     size = DEFAULT_PAGE if first is None else first
     if not 1 <= size <= LARGEST_PAGE:
         raise InvalidInput(reason=f"first must be from 1 to {LARGEST_PAGE}.", path=("first",))
-    total = await query.count()
     rest = query if after is None else query.filter(id__lt=_read_cursor(after, list_name))
     rows = await rest.order_by("-id").limit(size + 1)
     return Page(
@@ -39,8 +39,12 @@ async def page(query: QuerySet[Row], *, list_name: str, first: int | None, after
         cursors=[_cursor(row, list_name) for row in rows[:size]],
         has_next=len(rows) > size,
         has_previous=after is not None,
-        total=total,
+        count=lambda: _counted(query),
     )
+
+
+async def _counted(query: QuerySet[Any]) -> int:
+    return await query.count()
 
 
 def _cursor(row: Model, list_name: str) -> str:

@@ -92,15 +92,15 @@ class PhotoService:
 
     async def browse(self, owner: UUID, *, first: int | None, after: str | None) -> Page[Photo]:
         """A user's photos, newest first."""
-        return await page(Photo.filter(owner_id=owner), list_name="photos", first=first, after=after)
+        return await page(Photo.filter(owner_id=owner, deleted_at=None), list_name="photos", first=first, after=after)
 
     async def get(self, owner: UUID, id: UUID) -> Photo | None:
         """One of a user's own photos."""
-        return await Photo.get_or_none(id=id, owner_id=owner)
+        return await Photo.get_or_none(id=id, owner_id=owner, deleted_at=None)
 
     async def own(self, owner: UUID, ids: Sequence[UUID]) -> list[Photo]:
         """The user's photos with these ids, in order. Raises `NotFound` naming the first that is not there."""
-        found = {photo.id: photo for photo in await Photo.filter(owner_id=owner, id__in=ids)}
+        found = {photo.id: photo for photo in await Photo.filter(owner_id=owner, id__in=ids, deleted_at=None)}
         for index, id in enumerate(ids):
             if id not in found:
                 raise NotFound(what="photo", path=("input", "photoIds", str(index)))

@@ -124,7 +124,8 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 def _jpeg_segments(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     """The segments before the first scan, and everything from there on."""
-    segments, at = [], 2
+    segments: list[tuple[int, bytes]] = []
+    at = 2
     while True:
         while data[at + 1] == 0xFF:  # fill bytes
             at += 1

@@ -31,9 +31,9 @@ class Rescue:
     async def finish_late(self, job: UUID) -> None:
         """Read the result and keep it."""
         _log.info("rescue.started", job=str(job))
-        if await Training.exists(id=job):
+        if await Training.exists(id=job, model__deleted_at=None):
             await self.finish.complete(job)
-        elif await Generation.exists(id=job):
+        elif await Generation.exists(id=job, deleted_at=None):
             await self.generations.finish_late(job)
 
     async def give_up(self, job: UUID, error: Exception) -> None:

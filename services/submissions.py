@@ -9,8 +9,9 @@ from uuid import UUID
 
 import structlog
 from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
 
-from models.errors import ProviderError, ProviderUnavailable, SubmitUnknown
+from models.errors import ProviderError, ProviderRejected, ProviderUnavailable, SubmitUnknown
 from models.submission import Submission, SubmissionState
 from services.ports import Clock, Provider, ProviderJob
 from services.unit_of_work import transactional
@@ -62,10 +63,17 @@ class Submissions:
             return await self._recover(row)
         except ProviderError as error:
             to = SubmissionState.REFUSED if isinstance(error, ProviderUnavailable) else SubmissionState.FAILED
-            await _change(row, SubmissionState.INTENDED, to, error=error.facts.get("reason", error.message))
+            facts = {"error": error.facts.get("reason", error.message), "error_type": error.facts.get("type")}
+            await _change(row, SubmissionState.INTENDED, to, **facts)
             raise
         await self.adopt(row, job)
         return job
+
+    async def skip(self, job: UUID, *, attempt: int, endpoint: str, model: str, reason: str) -> None:
+        """Note a call that is never made, because the model cannot honour the request."""
+        columns: dict[str, Any] = {"endpoint": endpoint, "model": model, "arguments": {}, "needle": "", "error": reason}
+        columns |= {"state": SubmissionState.SKIPPED, "created_at": self.clock.now()}
+        await _intend(job, attempt, columns)
 
     async def adopt(self, row: Submission, job: ProviderJob) -> None:
         """Save the request id of an accepted job, also of one that was given up too early."""
@@ -103,7 +111,9 @@ class Submissions:
             if row.state is SubmissionState.REFUSED:
                 raise ProviderUnavailable(reason=row.error or "unknown")
             if row.state is SubmissionState.FAILED:
-                raise ProviderError(reason=row.error or "unknown")
+                # As it was the first time: a chain goes on after a refusal, and not after a lost answer.
+                error = SubmitUnknown if row.lost else ProviderRejected
+                raise error(reason=row.error or "unknown", type=row.error_type)
             waited, looked = self.clock.now() - row.created_at, False
             try:
                 if job := await self.find(row):
@@ -113,14 +123,21 @@ class Submissions:
                 _log.warning("submit.lookup_failed", submission=str(row.id), reason=error.message)
             if waited > (self.grace if looked else LONGEST_GRACE):
                 lost = SubmitUnknown(reason="its answer was lost, and no trace of the job was found.")
-                await _change(row, SubmissionState.INTENDED, SubmissionState.FAILED, error=lost.message, lost=True)
-                raise lost
+                given_up = {"error": lost.message, "lost": True}
+                if await _change(row, SubmissionState.INTENDED, SubmissionState.FAILED, **given_up):
+                    raise lost
+                continue  # a webhook told of it in this very moment
             await self.clock.sleep(LOOK_AGAIN_SECONDS)
 
     async def _has_twin(self, row: Submission) -> bool:
-        under_way = self.clock.now() - ANSWERED_WITHIN
-        twins = Submission.filter(needle=row.needle, state=SubmissionState.INTENDED, request_id=None)
-        return await twins.filter(created_at__gt=under_way).exclude(id=row.id).exists()
+        """Whether a job found by `needle` may be another call's: one under way, or a lost one of other arguments."""
+        now = self.clock.now()
+        alike = Submission.filter(needle=row.needle, request_id=None, created_at__gt=now - LONGEST_GRACE)
+        for twin in await alike.filter(Q(state=SubmissionState.INTENDED) | Q(lost=True)).exclude(id=row.id):
+            under_way = twin.state is SubmissionState.INTENDED and twin.created_at > now - ANSWERED_WITHIN
+            if under_way or twin.arguments != row.arguments:
+                return True
+        return False
 
     def _webhook(self, row: Submission) -> str | None:
         return f"{self.public_url}/webhooks/fal?job={row.id}" if self.public_url else None

@@ -14,6 +14,7 @@ from models.photo import Photo
 from models.status import TrainingStatus
 from models.training import Training, TrainingEvent, TrainingPhoto
 from services.events import Feed
+from services.holding import hold
 from services.paging import Page, page
 from services.photos import PhotoService
 from services.ports import Clock, Jobs
@@ -74,25 +75,46 @@ class TrainingService:
         return Estimate(credits=self.price, usd=round(usd, 4), seconds=round(seconds), simulated=self.simulated)
 
     async def browse(
-        self, owner: UUID, *, first: int | None, after: str | None, status: TrainingStatus | None
+        self,
+        owner: UUID,
+        *,
+        first: int | None,
+        after: str | None,
+        status: TrainingStatus | None,
+        model: UUID | None = None,
     ) -> Page[Training]:
         """A user's trainings, newest first."""
         query = Training.filter(owner_id=owner)
         if status is not None:
             query = query.filter(status=status)
+        if model is not None:
+            query = query.filter(model_id=model)
         return await page(query, list_name="trainings", first=first, after=after)
 
     async def get(self, owner: UUID, id: UUID) -> Training | None:
         """One of a user's own trainings."""
         return await Training.get_or_none(id=id, owner_id=owner)
 
-    async def browse_models(self, owner: UUID, *, first: int | None, after: str | None) -> Page[LoraModel]:
-        """A user's models, newest first."""
-        return await page(LoraModel.filter(owner_id=owner), list_name="models", first=first, after=after)
+    async def browse_models(
+        self,
+        owner: UUID,
+        *,
+        first: int | None,
+        after: str | None,
+        status: TrainingStatus | None = None,
+        search: str | None = None,
+    ) -> Page[LoraModel]:
+        """A user's models, newest first; `search` is a part of the name in any case."""
+        query = LoraModel.filter(owner_id=owner, deleted_at=None)
+        if status is not None:
+            query = query.filter(status=status)
+        if search is not None:
+            query = query.filter(name__icontains=search)
+        return await page(query, list_name="models", first=first, after=after)
 
     async def get_model(self, owner: UUID, id: UUID) -> LoraModel | None:
         """One of a user's own models."""
-        return await LoraModel.get_or_none(id=id, owner_id=owner)
+        return await LoraModel.get_or_none(id=id, owner_id=owner, deleted_at=None)
 
     async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncGenerator[TrainingEvent, None]:
         """A training's events, as `Feed.follow` gives them. Raises `NotFound` for a stranger's."""
@@ -105,6 +127,7 @@ class TrainingService:
     @transactional
     async def _accept(self, owner: UUID, wanted: TrainingInput, photos: list[Photo]) -> Training:
         model, training = self._rows(owner, wanted)
+        await hold(Photo, [photo.id for photo in photos], what="photo", path=("input", "photoIds"))
         await self.journal.accept(training, model)
         await TrainingPhoto.bulk_create(
             TrainingPhoto(training_id=training.id, photo_id=photo.id, position=position)

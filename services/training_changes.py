@@ -8,9 +8,11 @@ from tortoise.exceptions import IntegrityError
 from models.errors import AlreadyFinished, Conflict, NotFound
 from models.ids import new_id
 from models.lora import LoraModel
+from models.photo import Photo
 from models.status import TrainingStage, TrainingStatus
 from models.training import Training, TrainingPhoto
 from services import cancelling, training
+from services.holding import hold
 from services.journal import locked
 from services.ports import Clock, Jobs
 from services.training_follow import wake_topic
@@ -85,13 +87,21 @@ class TrainingChanges:
             id=new_id(), model_id=model.id, retry_of=earlier.id, credits=self.price, credits_spent=self.price,
             simulated=self.simulated, created_at=now, **{name: getattr(earlier, name) for name in COPIED},
         )  # fmt: skip
-        await self.journal.accept(again, model)
         photos = await TrainingPhoto.filter(training_id=earlier.id).order_by("position")
+        await _hold([photo.photo_id for photo in photos])
+        await self.journal.accept(again, model)
         await TrainingPhoto.bulk_create(
             TrainingPhoto(training_id=again.id, photo_id=photo.photo_id, position=photo.position) for photo in photos
         )
         after_commit(self.jobs.enqueue, training.RUN, again.id)
         return again
+
+
+async def _hold(photos: list[UUID]) -> None:
+    try:
+        await hold(Photo, photos, what="photo", path=("input", "id"))
+    except NotFound:
+        raise Conflict(reason="A photo of this training was deleted.", path=("input", "id")) from None
 
 
 async def _own(owner: UUID, id: UUID) -> Training:

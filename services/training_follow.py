@@ -10,7 +10,7 @@ from models.status import TrainingStage
 from models.submission import Submission
 from models.training import Training
 from services.events import topic
-from services.ports import CancelOutcome, Clock, Ended, EventBus, Provider, ProviderJob, Queued, Running
+from services.ports import CancelOutcome, Clock, Ended, EventBus, Listener, Provider, ProviderJob, Queued, Running
 from services.progress import Parsed, estimated, parse_logs
 from services.stuck import GivenUp, Silence, Verdict, sign_of, training_bound
 from services.submissions import accepted_job
@@ -39,18 +39,21 @@ class TrainingFollow:
         bound (`services.stuck`); after twice that it is cancelled. Raises `GivenUp` after either.
         """
         job, silence = await self._job(id), Silence.begin(self.clock.now())
-        while not (training := await Training.get(id=id)).status.is_final:
-            if (heard := await self._look(training, job, silence)) is None:
-                return
-            silence = heard
-            if silence.verdict is Verdict.END:
-                await self._abandon(job, silence)
-                return
-            if silence.verdict is Verdict.ASK:
-                if await self._ask(training, job, silence):
+        # Listening before looking: a webhook that comes while the provider is asked is not lost.
+        async with self.bus.listen(wake_topic(id)) as wake:
+            while not (training := await Training.get(id=id)).status.is_final:
+                heard = await self._look(training, job, silence)
+                if heard is None or await self._has_ended(training, job, heard):
                     return
-                silence = replace(silence, asked=True)
-            await self._pause(id)
+                silence = replace(heard, asked=heard.asked or heard.verdict is Verdict.ASK)
+                await self._pause(id, wake)
+
+    async def _has_ended(self, training: Training, job: ProviderJob, silence: Silence) -> bool:
+        """Whether a job that shows no sign of life is over after all. Raises `GivenUp` for one that is dead."""
+        if silence.verdict is Verdict.END:
+            await self._abandon(job, silence)
+            return True
+        return silence.verdict is Verdict.ASK and await self._ask(training, job, silence)
 
     async def _look(self, training: Training, job: ProviderJob, silence: Silence) -> Silence | None:
         """Ask once and record what is new; None when the job is over."""
@@ -61,8 +64,8 @@ class TrainingFollow:
             return silence.refused(self.clock.now())
         if isinstance(status, Ended):
             return None
-        if (sign := sign_of(status)) != silence.sign:
-            await self._record(training, status)
+        sign = sign_of(status)
+        await self._record(training, status, is_news=sign != silence.sign)
         bound = training_bound(status, expected_seconds=expected_seconds(training.steps))
         return silence.heard(sign, self.clock.now(), bound=bound)
 
@@ -102,15 +105,19 @@ class TrainingFollow:
             raise ResultUnusable(reason="the provider's job is not known.")
         return job
 
-    async def _record(self, training: Training, status: Queued | Running) -> None:
+    async def _record(self, training: Training, status: Queued | Running, *, is_news: bool) -> None:
+        """Say what is new; an estimate goes on even while the provider shows the same."""
         if isinstance(status, Queued):
-            await self._say(training, f"Waiting at the provider, position {status.position + 1}", queue=status.position)
+            if is_news:
+                message = f"Waiting at the provider, position {status.position + 1}"
+                await self._say(training, message, queue=status.position)
             return
         submission = await Submission.get(job_id=training.id)
         elapsed = (self.clock.now() - (submission.accepted_at or submission.created_at)).total_seconds()
         if parsed := parse_logs(status.logs, total_steps=training.steps):
             message = f"Training step {parsed.step}/{training.steps}" if parsed.step is not None else "Training..."
-            await self._say(training, message, parsed=parsed, elapsed=elapsed)
+            if is_news:
+                await self._say(training, message, parsed=parsed, elapsed=elapsed)
         else:
             guess = estimated(elapsed, expected_seconds(training.steps))
             message = "Starting LoRA training... (estimated from elapsed time)"
@@ -125,11 +132,11 @@ class TrainingFollow:
         elapsed: float = 0.0,
         queue: int | None = None,
     ) -> None:
-        """Record a step that is news; the same step again, or one behind, is not."""
+        """Record a step that is news; one behind is not, nor the same words less than a percent later."""
         before = await self.journal.latest(training.id)
         fraction = parsed.fraction if parsed else 0.0
-        in_stage = before.stage is TrainingStage.TRAINING
-        if in_stage and (before.message == message or (before.stage_percent or 0.0) > 100 * fraction):
+        advance = 100 * fraction - (before.stage_percent or 0.0)
+        if before.stage is TrainingStage.TRAINING and advance < (1.0 if before.message == message else 0.0):
             return
         await self.journal.progress(
             training.id,
@@ -142,15 +149,14 @@ class TrainingFollow:
             eta_seconds=_eta(parsed, elapsed),
         )
 
-    async def _pause(self, id: UUID) -> None:
+    async def _pause(self, id: UUID, wake: Listener) -> None:
         """Wait for the next look: short while somebody watches, long otherwise, ended at once by a wake-up."""
         unwatched = max(self.poll_seconds, min(self.poll_seconds * UNWATCHED_FACTOR, SLOWEST_SECONDS))
-        async with self.bus.listen(wake_topic(id)) as wake:
-            waited = 0.0
-            while waited < unwatched:
-                if await wake.get(self.poll_seconds) is not None or await self.bus.watched(topic(id)):
-                    return
-                waited += self.poll_seconds
+        waited = 0.0
+        while waited < unwatched:
+            if await wake.get(self.poll_seconds) is not None or await self.bus.watched(topic(id)):
+                return
+            waited += self.poll_seconds
 
 
 def wake_topic(job: UUID) -> str:

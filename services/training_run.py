@@ -75,10 +75,10 @@ class TrainingRun:
     async def submit(self, id: UUID) -> None:
         """Make the one paid call; a training cancelled meanwhile is cancelled at the provider too."""
         training = await Training.get(id=id)
-        if not training.status.is_final:
-            await self.journal.progress(id, stage=TrainingStage.ARCHIVE_URL, message="Getting training data URL...")
+        message = "Getting training data URL..."
+        if await self.journal.progress(id, stage=TrainingStage.ARCHIVE_URL, message=message):
             await self._submit(training)
-            training = await Training.get(id=id)
+        training = await Training.get(id=id)
         if training.status is TrainingStatus.CANCELLED:
             await self.canceller.stop_at_provider(id)
 

@@ -74,6 +74,7 @@ def _is_allowed(host: str) -> bool:
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file in the newest schema, to be copied."""
+    EXECUTOR_CACHE.clear()  # migrating writes rows
     path = tmp_path_factory.mktemp("migrated") / "template.sqlite"
     asyncio.run(migrate(f"sqlite://{path}"))
     return path
@@ -82,6 +83,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: str) -> Iterator[str]:
     """The address of a PostgreSQL database in the newest schema."""
+    EXECUTOR_CACHE.clear()
     url = create_database(postgres_server)
     asyncio.run(migrate(url))
     yield url

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from models.status import ImageFormat
 from services.ports import (
     AssetKind,
     AssetMissing,
@@ -20,6 +21,7 @@ from services.ports import (
     ProviderJob,
     ProviderStatus,
     Run,
+    StoreUnavailable,
 )
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -47,12 +49,25 @@ class MemoryStore:
     works: bool = True
 
     async def put(self, source: Path, *, kind: AssetKind, name: str, content_type: str) -> str:
+        if not self.works:
+            raise StoreUnavailable("away")
         location = f"{kind}/{name}"
         self.files[location] = source.read_bytes()
         return location
 
     def url(self, location: str) -> str:
         return f"https://assets.example/{location}"
+
+    def variant(self, location: str, *, width: int | None, height: int | None, format: ImageFormat | None) -> str:
+        return f"https://assets.example/{location}?{width}x{height}.{format}"
+
+    async def exists(self, location: str) -> bool:
+        if not self.works:
+            raise StoreUnavailable("away")
+        return location in self.files
+
+    async def tidy(self) -> int:
+        return 0
 
     async def fetch(self, location: str, to: Path) -> None:
         if location not in self.files:

@@ -12,6 +12,7 @@ from likeness.db import migrate
 from likeness.settings import RETIRED, Settings, load_settings
 from likeness.version import version
 from likeness.wiring import wired
+from services.health import HealthReport
 
 
 @click.command("doctor")
@@ -59,13 +60,15 @@ def _sign_in(settings: Settings) -> str:
     return ", ".join(name for name, value in names.items() if value) or "none"
 
 
-async def _answers(settings: Settings) -> dict[str, bool]:
+async def _answers(settings: Settings) -> HealthReport:
     await migrate(settings.database)
     async with wired(settings) as everything:
-        report = await everything.services.health.report()
-    return {"database": report.database, "asset store": report.storage, "provider": report.provider}
+        return await everything.services.health.report()
 
 
-def _print_answers(console: Console, answers: dict[str, bool]) -> None:
+def _print_answers(console: Console, report: HealthReport) -> None:
+    answers = {"database": report.database, "asset store": report.storage, "provider": report.provider}
     for part, works in answers.items():
         console.print(f"{part}: {'answers' if works else 'does not answer'}")
+    if report.broken_links:
+        console.print(f"broken links: {report.broken_links} kept files are gone from the asset store")

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from likeness.cli import admin, demo, doctor, generate, serve, train
+from likeness.cli import admin, demo, doctor, generate, presets, serve, train
 from likeness.db import DatabaseUnusable
 from likeness.observability import configure_logging
 from likeness.settings import SettingsError
@@ -30,6 +30,7 @@ for command in (
     admin.schema,
     admin.token,
     admin.credits,
+    presets.presets,
 ):
     cli.add_command(command)
 

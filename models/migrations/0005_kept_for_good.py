@@ -36,7 +36,7 @@ def _unremoved(table: str) -> ops.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0003_webhooks_executors_retries")]
+    dependencies = [("models", "0004_presets")]
     operations = [
         ops.CreateModel(
             name="LinkCursor",

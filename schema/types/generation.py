@@ -1,7 +1,7 @@
 """Generated pictures and their progress."""
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
 import strawberry
 
@@ -12,10 +12,16 @@ from schema.context import Info
 from schema.types.fields import computed
 from schema.types.node import Node, OfRow
 from schema.types.preset import Preset
-from schema.types.problem import JobError
-from schema.types.status import GenerationStatus, GenerationType
+from schema.types.problem import JobError, LikenessError, bad_input
+from schema.types.provenance import GenerationProvenance
+from schema.types.status import GenerationStatus, GenerationType, ImageFormat
 from schema.types.training import LoraModel
+from services import picture_links
 from services.events import missed_before
+
+Width = Annotated[int | None, strawberry.argument(description="The widest it may be, in pixels; any when absent.")]
+Height = Annotated[int | None, strawberry.argument(description="The highest it may be, in pixels; any when absent.")]
+Format = Annotated[ImageFormat | None, strawberry.argument(description="The file format; that of the image if absent.")]
 
 
 @strawberry.type(description="One model that was tried for a generation.")
@@ -54,10 +60,14 @@ class Generation(Node):
     created_at: datetime = strawberry.field(description="When it was accepted.")
     completed_at: datetime | None = strawberry.field(description="When it ended, well or not.")
     run_id: str = strawberry.field(description="Shared by the images of one `generateImage`.")
+    placeholder: str | None = strawberry.field(
+        description="A blurred miniature as a `data:` URI of at most 400 characters, once the image is kept."
+    )
 
     @computed("The preset it was made after.")
-    def preset(self) -> Preset | None:
-        return None
+    async def preset(self, info: Info) -> Preset | None:
+        key = self.row.preset_key
+        return None if key is None else Preset.of_maybe(await info.context.loaders.preset.load(key))
 
     @computed("The trained models it draws with, in order.")
     async def lora_models(self, info: Info) -> list[LoraModel]:
@@ -65,9 +75,27 @@ class Generation(Node):
 
     @computed("Where the image is: our copy, or the provider's while ours is still being made.")
     def image_url(self, info: Info) -> str | None:
-        if self.row.location:
-            return info.context.services.store.url(self.row.location)
-        return None if self.row.status.is_final else self.row.original_fal_url
+        return picture_links.image_url(info.context.services.store, self.row)
+
+    @computed(
+        "The image in another size or format, made when it is first asked for: as large as fits into the box, "
+        "proportions kept, never enlarged. Sides go up to the next of 64, 128, 256, 512, 1024 and 1536 pixels. "
+        "While our copy is still being made, `imageUrl`."
+    )
+    def url(self, info: Info, width: Width = None, height: Height = None, format: Format = None) -> str | None:
+        store = info.context.services.store
+        try:
+            return picture_links.variant_url(store, self.row, width=width, height=height, format=format)
+        except LikenessError as error:
+            raise bad_input(error) from error
+
+    @computed("The image as a WebP that fits into 256 x 256 pixels, for galleries.")
+    def thumbnail_url(self, info: Info) -> str | None:
+        return picture_links.thumbnail_url(info.context.services.store, self.row)
+
+    @computed("How it came to be: prompt, seed, models, calls to the provider, prices, hashes.")
+    def provenance(self) -> GenerationProvenance:
+        return GenerationProvenance(row=self.row)
 
     @computed("The provider's id of the job that made it, or the last one asked.")
     async def fal_job_id(self, info: Info) -> str | None:

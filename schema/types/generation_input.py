@@ -4,7 +4,7 @@ import strawberry
 
 from models.errors import InvalidInput
 from schema.types.generation import Generation
-from schema.types.node import read_id
+from schema.types.node import read_id, read_key
 from schema.types.problem import UserError
 from schema.types.status import GenerationType
 from services.generation_input import GenerationInput, LoraChoice
@@ -20,12 +20,16 @@ class LoraInput:
 @strawberry.input(description="Images to draw. A field that is null counts as absent.")
 class GenerateImageInput:
     type: GenerationType | None = strawberry.field(
-        default=None, description="The kind of picture; LORA when a model is named, else CUSTOM_PROMPT."
+        default=None,
+        description="The kind of picture: that of the preset, else LORA when a model is named, else CUSTOM_PROMPT.",
     )
     prompt: str | None = strawberry.field(
-        default=None, description="What to draw, 1 to 2000 characters; trigger words are put before it."
+        default=None,
+        description="What to draw, 1 to 2000 characters; trigger words are put before it. With a preset, what to add.",
     )
-    preset_id: strawberry.ID | None = strawberry.field(default=None, description="One of `presets`.")
+    preset_id: strawberry.ID | None = strawberry.field(
+        default=None, description="One of `presets`, by its id or its key; the kind of picture follows from it."
+    )
     model_id: strawberry.ID | None = strawberry.field(
         default=None, description="One of the viewer's models that is COMPLETED; either this or `loras`."
     )
@@ -34,7 +38,9 @@ class GenerateImageInput:
         description="Up to 4 different models of one family, with their scales; either these or `modelId`.",
     )
     source_photo_id: strawberry.ID | None = strawberry.field(
-        default=None, description="One of the viewer's photos, for the kinds that redraw one."
+        default=None,
+        description="One of the viewer's photos: the picture is redrawn from it, and has about its shape. Models that "
+        "take no photo are passed over; when none is left the request is refused.",
     )
     num_images: int | None = strawberry.field(
         default=None, description="How many images, 1 to 4; each is a generation with its own price. 1 when absent."
@@ -53,18 +59,36 @@ class GenerateImageInput:
         "with another input it gives CONFLICT.",
     )
 
+    strength: float | None = strawberry.field(
+        default=None,
+        description="How far to go from the photo, from 0.01 to 1 (nothing of it stays); when absent 0.85, and less "
+        "for the kinds that redraw a photo. Only with `sourcePhotoId`.",
+    )
+    steps: int | None = strawberry.field(
+        default=None, description="How many steps the model draws in, as far as it allows: 1 to 50 with most."
+    )
+    guidance: float | None = strawberry.field(
+        default=None,
+        description="How closely to follow the prompt, as far as the model allows: 0 to 35 with FLUX, 0 to 20 else.",
+    )
+    format: str | None = strawberry.field(default=None, description="`png` or `jpeg`; `png` when absent.")
+
     def wanted(self) -> GenerationInput:
         """The input as the service takes it. Raises `InvalidInput` when both `modelId` and `loras` name models."""
         return GenerationInput(
             type=self.type,
             prompt=self.prompt,
-            preset=self.preset_id,
+            preset=None if self.preset_id is None else read_key(self.preset_id, "Preset") or self.preset_id,
             loras=self._choices(),
             source_photo=None if self.source_photo_id is None else read_id(self.source_photo_id, "Photo"),
             num_images=1 if self.num_images is None else self.num_images,
             image_size=DEFAULT_SIZE if self.image_size is None else self.image_size,
             seed=self.seed,
             run_id=self.run_id,
+            strength=self.strength,
+            steps=self.steps,
+            guidance=self.guidance,
+            format=self.format,
         )
 
     def _choices(self) -> tuple[LoraChoice, ...]:

@@ -16,6 +16,7 @@ class Health(OfRow):
     database: bool = strawberry.field(description="Whether the database answers.")
     storage: bool = strawberry.field(description="Whether files can be kept.")
     provider: bool = strawberry.field(description="Whether the image provider answers.")
+    broken_links: int = strawberry.field(description="How many kept files are known to be gone from the asset store.")
     simulated: bool = strawberry.field(description="Whether the provider is the built-in sandbox.")
 
     @computed("The server's version.")

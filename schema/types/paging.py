@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar
 
 import strawberry
 
+from schema.types.fields import computed
 from services.paging import Page
 
 T = TypeVar("T")
@@ -36,7 +37,11 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="The page's objects with their cursors.")
     nodes: list[T] = strawberry.field(description="The page's objects without their cursors.")
     page_info: PageInfo = strawberry.field(description="How to get the next page.")
-    total_count: int = strawberry.field(description="How many objects the whole list has.")
+    page: strawberry.Private[Page[Any]]
+
+    @computed("How many objects the whole list has.")
+    async def total_count(self) -> int:
+        return await self.page.count()
 
     @classmethod
     def of(cls, page: Page[Any], show: Callable[[Any], T]) -> Self:
@@ -52,5 +57,5 @@ class Connection(Generic[T]):
                 start_cursor=cursors[0] if cursors else None,
                 end_cursor=cursors[-1] if cursors else None,
             ),
-            total_count=page.total,
+            page=page,
         )

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Self
 
 import strawberry
+from graphql import GraphQLError
 
 from models.errors import InsufficientCredits, LikenessError, NotFound, PhotoRejected
 from models.generation import Generation
@@ -64,6 +65,11 @@ def of(error: LikenessError) -> UserError:
     if isinstance(error, NotFound):
         return NotFoundError(code=code, message=message, path=path)
     return InvalidInputError(code=code, message=message, path=path)
+
+
+def bad_input(error: LikenessError) -> GraphQLError:
+    """An expected failure of a query or subscription, with its path in `extensions`."""
+    return GraphQLError(error.message, extensions={"code": "BAD_USER_INPUT", "path": list(error.path)})
 
 
 @strawberry.type(description="Why a job ended without a result.")

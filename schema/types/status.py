@@ -10,6 +10,7 @@ from models.ledger import PostingKind
 from models.status import (
     GenerationStatus,
     GenerationType,
+    ImageFormat,
     SubjectGender,
     TrainingQuality,
     TrainingStage,
@@ -20,6 +21,7 @@ __all__ = [
     "ErrorCode",
     "GenerationStatus",
     "GenerationType",
+    "ImageFormat",
     "PostingKind",
     "SubjectGender",
     "TrainingQuality",
@@ -82,12 +84,14 @@ _describe(
 _describe(
     GenerationType,
     "The kinds of picture.",
-    LORA="Drawn from a prompt with one or more trained models.",
-    CUSTOM_PROMPT="Drawn from a prompt alone.",
-    PRESET="Drawn after a preset.",
-    GHIBLI_REACTION="A photo redrawn as an animated film's reaction.",
-    EMOTION_MASK="A photo redrawn with another emotion.",
-    NEO_GLITCH="A photo redrawn in a glitched style.",
+    **{type.name: type.kind.description for type in GenerationType},
+)
+_describe(
+    ImageFormat,
+    "The file formats of pictures.",
+    PNG="Lossless and large.",
+    JPEG="Small and known everywhere; what is transparent becomes white.",
+    WEBP="Smaller still.",
 )
 _describe(
     PostingKind,
@@ -121,4 +125,6 @@ _describe(
     PROVIDER_REJECTED="The image provider refused the request.",
     PROVIDER_UNAVAILABLE="A service behind ours cannot be reached; trying again later may help.",
     MISSING_FAL_KEY="The server has no key for the image provider.",
+    CONTENT_REFUSED="The provider's content rules refused the prompt, the photo or the image: change them.",
+    PROVIDER_TIMEOUT="The image provider took too long; trying again may help.",
 )

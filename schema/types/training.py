@@ -62,15 +62,19 @@ class LoraModel(Node):
     trigger_word: str = strawberry.field(description="The word that stands for its subject in prompts.")
     status: TrainingStatus = strawberry.field(description="That of its training; COMPLETED means it can be used.")
     created_at: datetime = strawberry.field(description="When its training was accepted.")
+    weights_sha256: str | None = strawberry.field(description="The SHA-256 of the weights, once they are kept.")
+    deleted_at: datetime | None = strawberry.field(
+        description="When its owner deleted it; it then shows only as what other things were made with."
+    )
 
-    @computed("Where our copy of the weights can be fetched for a while; null until COMPLETED.")
+    @computed("Where our copy of the weights can be fetched for a while; null until COMPLETED, and once deleted.")
     def model_url(self, info: Info) -> str | None:
-        location = self.row.weights_location
+        location = None if self.row.deleted_at else self.row.weights_location
         return info.context.services.store.url(location) if location else None
 
     @computed("Where our copy of the training's configuration can be fetched, if there is one.")
     def config_url(self, info: Info) -> str | None:
-        location = self.row.config_location
+        location = None if self.row.deleted_at else self.row.config_location
         return info.context.services.store.url(location) if location else None
 
     @computed("The training that makes or made it.")
@@ -94,6 +98,7 @@ class Training(Node):
     created_at: datetime = strawberry.field(description="When it was accepted.")
     started_at: datetime | None = strawberry.field(description="When the work began.")
     completed_at: datetime | None = strawberry.field(description="When it ended, well or not.")
+    archive_sha256: str | None = strawberry.field(description="The SHA-256 of the packed photos, once they are packed.")
 
     @computed("How much is done, from 0 to 100; 100 only when COMPLETED.")
     def progress(self) -> float:
@@ -124,9 +129,13 @@ class Training(Node):
     def metadata(self) -> JSON | None:
         return JSON(metadata(self.row))
 
-    @computed("The photos it learns from, in order; none when it was started with a ZIP's URL.")
+    @computed("The photos it learns from, in order, without deleted ones; none when it was started with a ZIP's URL.")
     async def photos(self, info: Info) -> list[Photo]:
         return [Photo.of(row) for row in await info.context.loaders.photos_of_training.load(self.row.id)]
+
+    @computed("The SHA-256 of each photo it learned from, in order, also of those deleted since.")
+    async def photo_hashes(self, info: Info) -> list[str]:
+        return await info.context.loaders.photo_hashes_of_training.load(self.row.id)
 
     @computed("The newest step of its progress; `trainingProgress` follows it live.")
     async def latest_progress(self, info: Info) -> TrainingProgress | None:

@@ -23,10 +23,11 @@ from fal_client.client import QUEUE_URL_FORMAT
 from models.errors import MissingFalKey, ProviderError, ProviderUnavailable, SubmitUnknown
 from services.gateways import fal_requests
 from services.gateways.fal_answers import Handle, accepted, outcome, rebuilt, standing
-from services.gateways.fal_download import fetch
+from services.gateways.fal_download import TRUSTED_HOSTS, fetch
 from services.gateways.fal_errors import NEVER_SENT, lost, model_error, refusal, translated
 from services.gateways.fal_in_process import AsgiApp, InProcessClient
 from services.gateways.fal_upload import send_in_parts
+from services.gateways.public_addresses import guard
 from services.ports import CancelOutcome, Download, ProviderJob, ProviderStatus
 
 T = TypeVar("T")
@@ -52,19 +53,29 @@ class FalProvider:
     """The provider behind `services.ports.Provider`. One per event loop, to which its connections belong."""
 
     def __init__(
-        self, client: fal_client.AsyncClient | None, *, app: AsgiApp | None = None, timeouts: FalTimeouts
+        self,
+        client: fal_client.AsyncClient | None,
+        *,
+        app: AsgiApp | None = None,
+        timeouts: FalTimeouts,
+        private_addresses: bool = False,
     ) -> None:
         self._fal = client
         self._app = app
         self._timeouts = timeouts
+        self._private_addresses = private_addresses
 
     @classmethod
-    def real(cls, key: str | None, *, timeouts: FalTimeouts | None = None) -> "FalProvider":
+    def real(
+        cls, key: str | None, *, timeouts: FalTimeouts | None = None, private_addresses: bool = False
+    ) -> "FalProvider":
         """fal.ai with this key; without one every call raises `MissingFalKey`.
 
-        Proxies (HTTPS_PROXY), SSL_CERT_FILE, FAL_RUN_HOST and FAL_QUEUE_RUN_HOST of the environment are honoured.
+        Outputs are fetched from public addresses only, unless `private_addresses`. Proxies (HTTPS_PROXY),
+        SSL_CERT_FILE, FAL_RUN_HOST and FAL_QUEUE_RUN_HOST of the environment are honoured.
         """
-        return cls(fal_client.AsyncClient(key=key) if key else None, timeouts=timeouts or FalTimeouts())
+        client = fal_client.AsyncClient(key=key) if key else None
+        return cls(client, timeouts=timeouts or FalTimeouts(), private_addresses=private_addresses)
 
     @classmethod
     def sandbox(cls, app: AsgiApp, *, timeouts: FalTimeouts | None = None) -> "FalProvider":
@@ -175,7 +186,8 @@ class FalProvider:
     def _anonymous(self) -> httpx.AsyncClient:
         """Outputs are public and lie on other hosts, which must not see the key."""
         transport = httpx.ASGITransport(self._app) if self._app else None
-        return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(60.0, connect=self._timeouts.connect))
+        client = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(60.0, connect=self._timeouts.connect))
+        return client if transport else guard(client, trusted=TRUSTED_HOSTS, private=self._private_addresses)
 
     async def _list(self, parameters: Mapping[str, str | int]) -> Any:
         client = await self._authorised()

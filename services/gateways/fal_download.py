@@ -1,4 +1,7 @@
-"""Fetching an output: https, fal's own hosts, every redirect checked again, streamed with a cap and a hash."""
+"""Fetching an output: https, fal's own hosts, every redirect checked again, streamed with a cap and a hash.
+
+`services.gateways.public_addresses` checks where the hosts' names lead.
+"""
 
 import asyncio
 import hashlib
@@ -12,12 +15,14 @@ from fal_client.auth import FAL_QUEUE_RUN_HOST, FAL_RUN_HOST
 
 from models.errors import ProviderError, ProviderJobGone, ProviderRejected, ProviderUnavailable
 from services.gateways.fal_errors import lost
+from services.gateways.public_addresses import PrivateAddress
 from services.ports import Download
 
 # A name that begins with a dot stands for every host below it.
 ALLOWED_HOSTS = ("fal.media", ".fal.media", ".fal.ai", "fal.run", ".fal.run", "storage.googleapis.com")
 # FAL_RUN_HOST and FAL_QUEUE_RUN_HOST say where fal is, so what lies there is fal's too.
-CONFIGURED_HOSTS = frozenset({FAL_RUN_HOST, FAL_QUEUE_RUN_HOST})
+TRUSTED_HOSTS = (FAL_QUEUE_RUN_HOST, FAL_RUN_HOST)
+CONFIGURED_HOSTS = frozenset(TRUSTED_HOSTS)
 MAX_REDIRECTS = 3
 CHUNK_BYTES = 256 << 10
 
@@ -31,6 +36,9 @@ async def fetch(client: httpx.AsyncClient, url: str, to: Path, *, limit: int, se
     try:
         async with asyncio.timeout(seconds):
             return await _follow(client, allowed(url), to, limit=limit)
+    except PrivateAddress as error:
+        reason = f"an output lies on {error}, which leads into a private network."
+        raise ProviderRejected(reason=reason, type="bad_address") from error
     except (httpx.HTTPError, TimeoutError, ConnectionError, ssl.SSLError) as error:
         await asyncio.to_thread(to.unlink, missing_ok=True)
         raise ProviderUnavailable(reason=lost(error)) from error

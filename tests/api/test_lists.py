@@ -73,3 +73,21 @@ async def test_cursors_of_another_list(stage: Stage, name: str) -> None:
     expected = ("after is not a cursor of this list.", "BAD_USER_INPUT", ["after"])
     refusals = [await stage.refusal(document(name), after=after) for after in (cursor, "", "x", "????")]
     assert [expected] * 4 == refusals
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_pages_are_stable_under_inserts(stage: Stage, name: str) -> None:
+    """What is added while somebody turns pages moves nothing: no object twice, none left out."""
+    stage.daily_credits = 1000
+    for _ in range(3):
+        await MAKE[name](stage)
+    before = [node["id"] for node in (await stage.ask(document(name)))[name]["nodes"]]
+    seen, cursor = [], None
+    while True:
+        page = (await stage.ask(document(name), first=2, after=cursor))[name]
+        seen += [node["id"] for node in page["nodes"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        cursor = page["pageInfo"]["endCursor"]
+        await MAKE[name](stage)
+    assert before == seen

@@ -29,3 +29,24 @@ async def test_unknown_ids(stage: Stage, number: int) -> None:
     theirs = await stage.ready_model(stage.stranger)
     id = unknown_ids("LoraModel", theirs.id)[number]
     assert {"model": None} == await stage.ask("query($id: ID!) { model(id: $id) { id } }", id=id)
+
+
+async def test_by_name_and_status(stage: Stage) -> None:
+    """A part of the name in any case, with `%` and `_` as they are, and where its training stands."""
+    stage.daily_credits = 1000
+    for name in ("Anna 100%", "anna_b", "Boris"):
+        await stage.training(modelName=name)
+    await stage.ready_model()
+    document = """query($search: String, $status: TrainingStatus) {
+      models(search: $search, status: $status) { totalCount nodes { name } }
+    }"""
+    for variables, expected in [
+        ({"search": "ANNA"}, ["anna_b", "Anna 100%"]),
+        ({"search": "%"}, ["Anna 100%"]),
+        ({"search": "_"}, ["anna_b"]),
+        ({"search": "nobody"}, []),
+        ({"status": "COMPLETED"}, ["My Portrait 2025"]),
+        ({"search": "a", "status": "COMPLETED"}, ["My Portrait 2025"]),
+    ]:
+        shown = (await stage.ask(document, **variables))["models"]
+        assert (expected, len(expected)) == ([node["name"] for node in shown["nodes"]], shown["totalCount"])

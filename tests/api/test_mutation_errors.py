@@ -15,7 +15,12 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "cancelTraining": ("training { id }", {"id": "x"}),
     "retryTraining": ("training { id }", {"id": "x"}),
     "generateImage": ("generations { id }", {"numImages": 0}),
+    "generatePack": ("generations { id }", {"pack": "x"}),
     "cancelGeneration": ("generation { id }", {"id": "x"}),
+    "renameModel": ("model { id }", {"id": "x", "name": "Me"}),
+    "deletePhoto": ("deletedId", {"id": "x"}),
+    "deleteModel": ("deletedId", {"id": "x"}),
+    "deleteGeneration": ("deletedId", {"id": "x"}),
 }
 
 

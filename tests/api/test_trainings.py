@@ -36,3 +36,11 @@ async def test_queries_do_not_grow_with_the_page(stage_on_each: Stage, caplog: p
             counts.append(sum("SELECT" in record.getMessage() for record in caplog.records))
     # count, page, submissions, models, photos, newest events; a level deeper: trainings of models, their photos
     assert [8, 8] == counts
+
+
+async def test_by_model(stage: Stage) -> None:
+    """The training that made a model."""
+    model, _ = await stage.ready_model(), await stage.training()
+    document = "query($id: ID) { trainings(modelId: $id) { nodes { model { id } } } }"
+    id = global_id("LoraModel", model.id)
+    assert {"trainings": {"nodes": [{"model": {"id": id}}]}} == await stage.ask(document, id=id)

@@ -28,7 +28,8 @@ mutation ($input: CancelGenerationInput!) {
 """
 AUDIT = "{ auditLedger { balanced entries brokenAt } }"
 LEDGER = "{ ledger { nodes { kind amount jobId } } }"
-SLOW = {"SANDBOX_SPEED": 5}  # the queue takes about a second, a training more than a minute
+IN_QUEUE = {"SANDBOX_SPEED": 1}  # four seconds of queue
+AT_WORK = {"SANDBOX_SPEED": 5}  # the first step after three seconds, the last after more than a minute
 
 
 def kept(data_dir: Path, folder: str) -> list[dict[str, Any]]:
@@ -71,10 +72,16 @@ async def cancelled_at_provider(data_dir: Path, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("moment", ["Waiting at the provider", "Training step"], ids=["queued", "running"])
-async def test_cancel_at_the_provider(server: Callable[..., Server], photos: list[Path], *, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("pace", "moment"),
+    [(IN_QUEUE, "Waiting at the provider"), (AT_WORK, "Training step")],
+    ids=["queued", "running"],
+)
+async def test_cancel_at_the_provider(
+    server: Callable[..., Server], photos: list[Path], *, pace: dict[str, int], moment: str
+) -> None:
     """CANCELLED at once, everything back, one submit, one cancel, the stream ends; and the sandbox stops for real."""
-    running = server(**SLOW)
+    running = server(**pace)
     async with main_job.session(running.url) as http:
         before = await main_job.ask(http, main_job.QUOTA)
         training = await main_job.start(http, photos)
@@ -98,11 +105,11 @@ async def test_cancel_at_the_provider(server: Callable[..., Server], photos: lis
 
 async def test_cancel_before_the_provider(server: Callable[..., Server], photos: list[Path]) -> None:
     """In the middle of packing: nothing is submitted, then or later."""
-    running = server(**SLOW)
+    running = server(**IN_QUEUE)
     async with main_job.session(running.url) as http:
         before = await main_job.ask(http, main_job.QUOTA)
         training = await main_job.start(http, photos)
-        [answer] = [await payload(http, CANCEL, training["id"])]
+        answer = await payload(http, CANCEL, training["id"])
         assert "CANCELLED" == answer["training"]["status"]
         events = [e async for e in main_job.events(running.url, main_job.PROGRESS, id=training["id"], after=0)]
         assert "CANCELLED" == events[-1]["status"]

@@ -1,12 +1,17 @@
 """The audit: whatever is changed behind the ledger's back is found, and nothing else is."""
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner
 from tortoise.expressions import F
 
+from likeness.cli.admin import credits as command
+from likeness.db import connected
 from models.ids import new_id
 from models.ledger import AccountKind, LedgerAccount, LedgerChain, LedgerEntry, LedgerPosting, PostingKind
 from models.user import User
@@ -194,3 +199,35 @@ async def test_while_credits_move(owner: User, credits: Credits) -> None:
     results.append(await audit(owner.id))
     assert [True] * len(results) == [result.balanced for result in results]
     assert results[0].entries < results[-1].entries
+
+
+def test_the_command(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A summary and exit code 0; with a broken ledger a line for its owner, and exit code 1."""
+    shutil.copy(migrated_sqlite, tmp_path / "likeness.sqlite")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+
+    async def fill() -> list[str]:
+        async with connected(f"sqlite://{tmp_path / 'likeness.sqlite'}"):
+            users = [await new_user(FixedClock()) for _ in range(3)]
+            for user in users:
+                await Credits(clock=FixedClock(), daily_credits=30).grant(user.id, 5)
+        return [user.subject for user in users]
+
+    async def change(subjects: list[str]) -> None:
+        async with connected(f"sqlite://{tmp_path / 'likeness.sqlite'}"):
+            first, second = [await User.get(subject=subject) for subject in subjects]
+            await columns(first.id, 1, note="changed")
+            await change_balance(second.id)
+
+    subjects = asyncio.run(fill())
+    sound = CliRunner().invoke(command, ["audit"])
+    assert (0, "3 users, 6 entries, 0 broken.\n") == (sound.exit_code, sound.output)
+    asyncio.run(change(subjects[1:]))
+    broken = CliRunner().invoke(command, ["audit"])
+    expected = [
+        f"{subjects[1]}: posting 1 was changed or is missing.",
+        f"{subjects[2]}: an account does not hold the sum of its entries.",
+        "3 users, 4 entries, 2 broken.",
+    ]
+    assert (1, expected) == (broken.exit_code, broken.output.splitlines())

@@ -293,12 +293,12 @@ async def test_a_second_caller_hears_of_the_refusal(submissions: Submissions, pr
 async def test_a_refusal_is_for_good(
     submissions: Submissions, provider: Scripted, *, error: type[ProviderError]
 ) -> None:
-    """The same input would be refused again: the reason is kept, and nothing is posted any more."""
+    """The same input would be refused again: nothing is posted any more, and asked again it is a refusal again."""
     job = new_id()
     provider.before.append(error(reason="no such model"))
     with pytest.raises(error):
         await submit(submissions, job)
-    with pytest.raises(ProviderError, match=r"The image provider failed: no such model$"):
+    with pytest.raises(ProviderRejected, match=r"The image provider refused the request: no such model$"):
         await submit(submissions, job)
     row = await Submission.get(job_id=job)
     assert (1, SubmissionState.FAILED, "no such model") == (provider.posts, row.state, row.error)

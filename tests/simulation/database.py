@@ -15,7 +15,7 @@ from tortoise import Tortoise, connections
 from likeness.db import migrate, tortoise_config
 from tests.simulation.faults import Faults
 from tests.simulation.processes import ProcessDead, current
-from tests.simulation.saving import check_saved
+from tests.simulation.saving import SAVING, check_saved
 
 
 def template() -> bytes:
@@ -106,13 +106,15 @@ class Memory:
         made = [row["sql"] for row in self._conn.execute("SELECT sql FROM sqlite_master WHERE tbl_name = ?", (table,))]
         self._conn.execute(f"DROP TABLE {table}")
         for sql in filter(None, made):
-            self._conn.execute(re.sub(rf'("{column}" \w+\(\d+\)) UNIQUE', r"\1", sql))
+            self._conn.execute(re.sub(rf'("{column}" \w+\(\d+\))\s+UNIQUE', r"\1", sql))
 
     async def _point(self, query: str) -> None:
         process = current.get()
         if process is None:
             return
         check_saved(query)
+        if query.startswith(SAVING):
+            process.changes_call()
         if self._conn.in_transaction:
             process.count()
         else:

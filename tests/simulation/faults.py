@@ -48,6 +48,9 @@ class Faults:
         for kind, highest in KINDS.items():
             chance = self.dice.random() * highest
             self.rates[kind] = chance if self.dice.random() < 0.35 else 0.0
+        if self.dice.random() < 0.1:
+            # Calls that are lost for a while are rare otherwise, and the hardest to get right.
+            self.rates |= {"submit_lost": 0.9, self.dice.choice(["unlisted", "listed_late"]): 0.9, "webhook_late": 0.9}
 
     def happens(self, kind: str) -> bool:
         """Whether this fault happens now."""

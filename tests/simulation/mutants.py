@@ -18,9 +18,9 @@ from models.ledger import LedgerPosting
 from models.submission import SubmissionState
 from models.training import Training
 from services import submissions as rules
+from services.asset_store import AssetKind
 from services.credits import OPEN, Credits
 from services.events import Feed, _from_message
-from services.ports import AssetKind
 from services.submissions import Submissions, accepted_job
 
 CLOSE_INDEX = "uq_ledger_postings_job_id_slot"
@@ -145,7 +145,9 @@ def _real(name: str) -> Any:
     return getattr(getattr(__import__(owner, fromlist=[cls]), cls), rest)
 
 
-_real_cancels = {kind: _real(f"services.{kind}_journal.{kind.title()}Journal.cancel") for kind in ("training", "generation")}
+_real_cancels = {
+    kind: _real(f"services.{kind}_journal.{kind.title()}Journal.cancel") for kind in ("training", "generation")
+}
 
 
 async def _keep_each(self: Any, submission: Any, request_id: str, *, succeeded: bool) -> Any:
@@ -179,12 +181,8 @@ MUTANTS: dict[str, Mutant] = {
     "post_again_after_lost_answer": Mutant((("services.submissions.Submissions._post", _post_again),)),
     "post_found_intent": Mutant((("services.submissions._intend", _intend_anew),)),
     "request_id_saved_late": Mutant((("services.submissions.Submissions.adopt", _adopt_later),)),
-    "adopt_known_request": Mutant(
-        (("services.submissions.Submissions.find", _find_any),), ("submissions.request_id",)
-    ),
-    "refund_twice": Mutant(
-        (("services.credits.Credits.refund", _refund_twice), _SETTLED_UNSEEN), (CLOSE_INDEX,)
-    ),
+    "adopt_known_request": Mutant((("services.submissions.Submissions.find", _find_any),), ("submissions.request_id",)),
+    "refund_twice": Mutant((("services.credits.Credits.refund", _refund_twice), _SETTLED_UNSEEN), (CLOSE_INDEX,)),
     "commit_on_failure": Mutant((("services.credits.Credits.refund", _real_commit),)),
     "no_refund_on_failure": Mutant((("services.credits.Credits.refund", _never),)),
     "cancel_without_refund": Mutant(

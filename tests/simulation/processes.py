@@ -19,7 +19,10 @@ class ProcessDead(BaseException):
 
 @dataclass(eq=False)
 class Process:
-    """One life of a process. `kill_at`, `stop_at` and `cancel_at` count its points (awaits on the outside)."""
+    """One life of a process. `kill_at`, `stop_at` and `cancel_at` count its points (awaits on the outside).
+
+    `kill_near` is (which change of a paid call, how many points after it): the moments at which most is at stake.
+    """
 
     name: str
     on_death: Callable[["Process"], None]
@@ -29,6 +32,7 @@ class Process:
     stopped_until: float = 0.0
     points: int = 0
     kill_at: frozenset[int] = frozenset()
+    kill_near: tuple[int, int] = (0, 0)
     stop_at: dict[int, float] = field(default_factory=dict)
     cancel_at: frozenset[int] = frozenset()
 
@@ -52,6 +56,13 @@ class Process:
             self.stopped_until = asyncio.get_running_loop().time() + seconds
             self.on_stop(self)
         self.check()
+
+    def changes_call(self) -> None:
+        """It is about to change what is known of a paid call."""
+        which, points = self.kill_near
+        self.kill_near = (which - 1, points)
+        if which == 1:
+            self.kill_at |= {self.points + points}
 
     def check(self) -> None:
         """Raise `ProcessDead` in a dead process."""

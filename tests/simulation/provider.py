@@ -112,6 +112,8 @@ class FaultyProvider:
         remote = self._job(job)
         if self._now > remote.ends_at + KEPT_SECONDS:
             raise ProviderJobGone(reason="the result has expired")
+        if self._now < remote.ends_at and not remote.cancelled:
+            raise ProviderUnavailable(reason="still in progress")
         if not remote.succeeds:
             facts = {"type": "file_download_error"} if remote.loras_gone else {}
             raise ProviderRejected(reason=remote.error or "cancelled", **facts)

@@ -1,15 +1,15 @@
 """Runs seeds, alone or on several processes, and says how to repeat the one that failed."""
 
-import asyncio
+import gc
 import logging
 import multiprocessing
 import random
-import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ from uuid import UUID
 import structlog
 
 from tests.simulation.database import Memory, attach, template, tortoise
+from tests.simulation.happened import happened
 from tests.simulation.invariants import violations
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.virtual_time import NothingLeft, VirtualLoop
@@ -31,11 +32,12 @@ CHUNK = 50  # seeds that a process is given at once
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one seed showed; `trace` is a hash of all that happened."""
+    """What one seed showed; `trace` is a hash of all that happened, `happened` counts the kinds of it."""
 
     seed: int
     problems: tuple[str, ...]
     trace: str = ""
+    happened: Counter[str] = field(default_factory=Counter)
     mutant: str | None = None
 
     def __str__(self) -> str:
@@ -54,6 +56,8 @@ class Simulation:
 
     def __enter__(self) -> Self:
         self.stack = ExitStack()
+        # What is left of a failed seed may be collected at any time, and has nothing to say.
+        self.stack.enter_context(mock.patch("sys.unraisablehook", mock.Mock()))
         loop = self.stack.enter_context(closing(VirtualLoop()))
         self.client = self.stack.enter_context(tortoise(loop))
         return self
@@ -86,7 +90,10 @@ class Simulation:
             self.memory.reset(world.faults)
             attach(self.client, self.memory)
             await world.run()
-            return Outcome(seed=seed, problems=tuple(violations(world)), trace=world.trace(), mutant=self.mutant)
+            return Outcome(
+                seed=seed, problems=tuple(violations(world)), trace=world.trace(), happened=happened(world),
+                mutant=self.mutant,
+            )  # fmt: skip
 
     def _memory(self) -> Memory:
         return Memory(self.schema, without=self.change.without)
@@ -107,43 +114,59 @@ def _repeatable(loop: VirtualLoop, seed: int) -> Iterator[None]:
         yield
 
 
-def run_seeds(first: int, seeds: int, schema: bytes, mutant: str | None = None) -> list[Outcome]:
-    """Run seeds in this process and return those that failed; with a mutant, stop at the first."""
-    failed: list[Outcome] = []
+def run_seeds(first: int, seeds: int, *, schema: bytes, mutant: str | None = None) -> Iterator[Outcome]:
+    """Run seeds in this process, one by one."""
+    gc.freeze()  # what is imported by now stays; looking through it again and again costs a tenth of the time
+    gc.set_threshold(50_000)
     with Simulation(schema, mutant=mutant) as simulation:
         for seed in range(first, first + seeds):
-            outcome = simulation.seed(seed)
-            failed += [outcome] if outcome.problems else []
-            if failed and mutant:
-                break
-    return failed
+            yield simulation.seed(seed)
 
 
-def run_everywhere(first: int, seeds: int, *, processes: int) -> Iterator[Outcome]:
-    """Run seeds on several processes; yields those that failed."""
+def run_everywhere(
+    first: int, seeds: int, *, processes: int, mutant: str | None = None
+) -> Iterator[tuple[list[Outcome], Counter[str]]]:
+    """Run seeds on several fresh processes; yields the failed ones and the counts of each chunk, in order."""
     schema, last = template(), first + seeds
-    with pool(processes) as workers:
-        chunks = [(begin, min(CHUNK, last - begin)) for begin in range(first, last, CHUNK)]
-        for failed in workers.map(partial(_chunk, schema), chunks):
-            yield from failed
+    chunks = [(begin, min(CHUNK, last - begin), mutant) for begin in range(first, last, CHUNK)]
+    with _pool(processes) as workers:
+        yield from workers.map(partial(_chunk, schema), chunks)
 
 
-def kill_mutants(names: list[str], *, within: int, processes: int) -> dict[str, Outcome | None]:
+def first_failures(mutants: list[str], *, within: int, processes: int) -> dict[str, Outcome | None]:
     """The first seed that shows each mutant; None for one that survives this many seeds."""
     schema = template()
-    with pool(processes) as workers:
-        found = workers.map(partial(_kill, schema, within), names)
-        return dict(zip(names, found, strict=True))
+    with _pool(processes) as workers:
+        found = workers.map(partial(_first_failure, schema, within), mutants)
+        return dict(zip(mutants, found, strict=True))
 
 
-def pool(processes: int) -> ProcessPoolExecutor:
+def trace_of(seed: int) -> str:
+    """The trace of one seed, run in a fresh process."""
+    with _pool(1) as worker:
+        return worker.submit(_trace, template(), seed).result()
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
     """Fresh processes: what a seed patches is seen by nobody else."""
     return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _chunk(schema: bytes, chunk: tuple[int, int]) -> list[Outcome]:
-    return run_seeds(*chunk, schema)
+def _chunk(schema: bytes, chunk: tuple[int, int, str | None]) -> tuple[list[Outcome], Counter[str]]:
+    first, seeds, mutant = chunk
+    failed, counts = [], Counter[str]()
+    for outcome in run_seeds(first, seeds, schema=schema, mutant=mutant):
+        failed += [outcome] if outcome.problems else []
+        counts += outcome.happened
+    return failed, counts
 
 
-def _kill(schema: bytes, within: int, name: str) -> Outcome | None:
-    return next(iter(run_seeds(0, within, schema, name)), None)
+def _first_failure(schema: bytes, within: int, mutant: str) -> Outcome | None:
+    with closing(run_seeds(0, within, schema=schema, mutant=mutant)) as outcomes:
+        return next((outcome for outcome in outcomes if outcome.problems), None)
+
+
+def _trace(schema: bytes, seed: int) -> str:
+    """After another seed, of which nothing may be left."""
+    *_, last = run_seeds(seed - 1, 2, schema=schema)
+    return last.trace

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from models.errors import ForgedWebhook
-from services.ports import AssetKind, AssetMissing, Message, StoreUnavailable
+from services import unit_of_work
+from services.asset_store import AssetKind, AssetMissing, StoreUnavailable
+from services.ports import Message
 from tests.simulation.faults import Faults
 from tests.simulation.processes import touch
 from tests.simulation.saving import check_saved
@@ -83,12 +85,15 @@ class FaultyListener:
 class FaultyBus:
     """Loses, doubles and delays messages."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, on_problem: Callable[[str], None]) -> None:
         self.faults = faults
+        self.on_problem = on_problem
         self.listeners: dict[str, list[FaultyListener]] = {}
 
     async def publish(self, topic: str, message: Message) -> None:
         check_saved("")
+        if unit_of_work._hooks.get() is not None:
+            self.on_problem(f"{topic} was published to before the commit")
         await touch()
         for listener in self.listeners.get(topic, ()):
             if self.faults.happens("bus_lost"):

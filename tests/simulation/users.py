@@ -57,9 +57,10 @@ class Users:
     watchers: list[Watcher] = field(default_factory=list)
 
     async def live(self) -> None:
-        """One story, sometimes two at once."""
-        stories = 2 if self.faults.chance(0.15) else 1
-        await asyncio.gather(*(self._story(f"key-{number}") for number in range(stories)))
+        """One story, sometimes two, sometimes two that ask for almost the same at the same time."""
+        twins = self.faults.chance(0.1)
+        keys = ["key-0", "other-1"] if twins or self.faults.chance(0.2) else ["key-0"]
+        await asyncio.gather(*(self._story(key, twin=twins) for key in keys))
 
     async def ask(self, action: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """Ask until some process answers; None when the answer was an error for the user."""
@@ -71,9 +72,9 @@ class Users:
             except ProcessDead:
                 await asyncio.sleep(self.faults.seconds(0, 10))
 
-    async def _story(self, key: str) -> None:
-        await asyncio.sleep(self.faults.seconds(0, 60))
-        kind, start = self._wish(key)
+    async def _story(self, key: str, *, twin: bool) -> None:
+        await asyncio.sleep(self.faults.seconds(0, 2 if twin else 60))
+        kind, start = self._wish_for_picture(key) if twin or self.faults.chance(0.4) else self._wish_for_training(key)
         times = 1 + self.faults.chance(0.3) + self.faults.chance(0.1)
         answers = await asyncio.gather(*(self._start(start, pause) for pause in range(times)))
         ids = {id for answer in answers for id in answer}
@@ -90,17 +91,16 @@ class Users:
         rows = answer if isinstance(answer, list) else [answer] if answer else []
         return [row.id for row in rows]
 
-    def _wish(self, key: str) -> tuple[str, Callable[[], Coroutine[Any, Any, Any]]]:
-        if self.faults.chance(0.6):
-            photos = {"photo_ids": tuple(self.photos)} if self.faults.chance(0.25) else {}
-            training = TrainingInput(
-                model_name="Ada", steps=4, idempotency_key=key,
-                images_data_url=None if photos else f"https://photos.example/{key}.zip", **photos,
-            )  # fmt: skip
-            return "training", lambda: self.services.training.start(self.owner, training)
+    def _wish_for_training(self, key: str) -> tuple[str, Callable[[], Coroutine[Any, Any, Any]]]:
+        photos = {"photo_ids": tuple(self.photos)} if self.faults.chance(0.25) else {}
+        url = None if photos else f"https://photos.example/{key}.zip"
+        wanted = TrainingInput(model_name="Ada", steps=4, idempotency_key=key, images_data_url=url, **photos)
+        return "training", lambda: self.services.training.start(self.owner, wanted)
+
+    def _wish_for_picture(self, key: str) -> tuple[str, Callable[[], Coroutine[Any, Any, Any]]]:
         loras = (LoraChoice(model=self.model),) if self.faults.chance(0.4) else ()
-        picture = GenerationInput(prompt="a lighthouse", run_id=key, seed=len(key), loras=loras)
-        return "generation", lambda: self.services.generation.start(self.owner, picture)
+        wanted = GenerationInput(prompt="a lighthouse", run_id=key, seed=len(key), loras=loras)
+        return "generation", lambda: self.services.generation.start(self.owner, wanted)
 
     async def _change(self, kind: str, id: UUID) -> None:
         changes = self.services.training_changes if kind == "training" else self.services.generation_changes

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.simulation.processes import ProcessDead, current
+from tests.simulation.saving import check_saved
 
 MIDDAY = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -63,6 +64,7 @@ class VirtualClock:
         return self._begin + timedelta(seconds=self._loop.seconds)
 
     async def sleep(self, seconds: float) -> None:
+        check_saved("")
         await asyncio.sleep(seconds)
         if (process := current.get()) is not None:
             await process.point()

@@ -74,7 +74,7 @@ class World:
         late = timedelta(hours=11, minutes=55) if faults.chance(0.2) else timedelta()
         self.clock = VirtualClock(loop, begin=MIDDAY + late)
         self.provider = FaultyProvider(faults)
-        self.store, self.bus = FaultyStore(faults), FaultyBus(faults)
+        self.store, self.bus = FaultyStore(faults), FaultyBus(faults, self.problems.append)
         self.engine = Engine(faults, self.choose, self._done)
         self.settings = self._settings()
         self.assembly = self._assembly()
@@ -91,11 +91,14 @@ class World:
             self.loop.call_later(self.faults.seconds(0, 600), lambda: self.engine.doubt(self.choose()))
         living = self.spawn(users.live())
         while not self.problems and self.loop.time() < LONGEST:
-            await asyncio.sleep(60)
+            await asyncio.sleep(60 - self.loop.time() % 60)
             if int(self.loop.time()) % 300 == 0:
                 await self._sweep()
             if living.done() and self._quiet():
-                break
+                await self._sweep()
+                await asyncio.sleep(30)
+                if self._quiet():
+                    break
         self._calm()
         await self._last_sweeps()
 
@@ -125,18 +128,22 @@ class World:
 
     def _quiet(self) -> bool:
         rows = self.memory.rows("SELECT status FROM trainings UNION SELECT status FROM generations")
-        return not self.harness and not self.engine.busy and all(row[0] in END for row in rows)
+        awake = all(life.stopped_until <= self.loop.time() for life in self.processes)
+        return awake and not self.harness and not self.engine.busy and all(row[0] in END for row in rows)
 
     def _calm(self) -> None:
         self.faults.active = False
         for life in self.lives:
-            life.kill_at, life.cancel_at, life.stop_at = frozenset(), frozenset(), {}
+            life.kill_at, life.kill_near, life.cancel_at, life.stop_at = frozenset(), (0, 0), frozenset(), {}
 
     def _born(self, name: str) -> Process:
-        dice, kill, stop, cancel = self.faults.dice, [], {}, []
+        dice, kill, near, stop, cancel = self.faults.dice, [], (0, 0), {}, []
         if self.faults.active and self.kills and dice.random() < 0.7:
             self.kills -= 1
-            kill = [dice.randint(1, 250)]
+            if dice.random() < 0.6:
+                kill = [dice.randint(1, 250)]
+            else:
+                near = (dice.randint(1, 4), dice.randint(1, 9))
         if self.stops and dice.random() < 0.5:
             self.stops -= 1
             stop = {dice.randint(1, 250): dice.choice([5.0, 25.0, 60.0, 400.0])}
@@ -145,7 +152,7 @@ class World:
             cancel = [dice.randint(1, 250)]
         life = Process(
             name, self._died, self._stopped, lambda life: self.engine.cancel(life),
-            kill_at=frozenset(kill), stop_at=stop, cancel_at=frozenset(cancel),
+            kill_at=frozenset(kill), kill_near=near, stop_at=stop, cancel_at=frozenset(cancel),
         )  # fmt: skip
         self.lives.append(life)
         return life
@@ -176,7 +183,7 @@ class World:
         if self.problems:
             return
         await asyncio.sleep(25 * 3600)
-        for entry in self.temp_dir.iterdir():
+        for entry in self.temp_dir.rglob("*"):
             os.utime(entry, (0, 0))  # the files' own time is not the simulation's
         await self._sweep()
         await asyncio.sleep(600)
@@ -222,4 +229,3 @@ class World:
             owner=owner.id, services=self.assembly.services, faults=self.faults, choose=self.choose,
             status=self.status, photos=[photo.id], model=model.id, spawn=self.spawn,
         )  # fmt: skip
-

@@ -40,6 +40,10 @@ SOUND: dict[str, dict[str, Any]] = {
     "smallest seed": {"seed": 0},
     "largest seed": {"seed": 2**31 - 1},
     "a run": {"run_id": "r" * 255},
+    "a photo and a prompt": {"source_photo": MODELS[0]},
+    "a reaction without words": {"source_photo": MODELS[0], "type": GenerationType.GHIBLI_REACTION, "prompt": None},
+    "smallest numbers": {"source_photo": MODELS[0], "strength": 0.01, "steps": 1, "guidance": 0.0, "format": "png"},
+    "largest numbers": {"source_photo": MODELS[0], "strength": 1.0, "steps": 250, "guidance": 35.0, "format": "jpeg"},
     "smallest size": {"image_size": "256x256"},
     "largest size": {"image_size": "1536x1536"},
     **{size: {"image_size": size} for size in IMAGE_SIZES},
@@ -66,8 +70,21 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "an empty run": (("runId",), {"run_id": ""}),
     "a long run": (("runId",), {"run_id": "r" * 256}),
     "a run with NUL": (("runId",), {"run_id": "a\x00"}),
-    "a preset": (("presetId",), {"preset": "neo"}),
-    "a source photo": (("sourcePhotoId",), {"source_photo": MODELS[0]}),
+    "a strength without a photo": (("strength",), {"strength": 0.5}),
+    "a strength below": (("strength",), {"strength": 0.009, "source_photo": MODELS[0]}),
+    "a strength above": (("strength",), {"strength": 1.01, "source_photo": MODELS[0]}),
+    "a strength that is no number": (("strength",), {"strength": float("nan"), "source_photo": MODELS[0]}),
+    "no steps": (("steps",), {"steps": 0}),
+    "too many steps": (("steps",), {"steps": 251}),
+    "guidance below": (("guidance",), {"guidance": -0.1}),
+    "guidance above": (("guidance",), {"guidance": 35.1}),
+    "another format": (("format",), {"format": "webp"}),
+    "no format": (("format",), {"format": ""}),
+    "a preset kind without a preset": (("presetId",), {"type": GenerationType.PRESET}),
+    "a model for a reaction": (
+        ("modelId",),
+        {"type": GenerationType.NEO_GLITCH, "loras": (lora(),), "source_photo": MODELS[0]},
+    ),
     "a LORA without model": (("modelId",), {"type": GenerationType.LORA}),
     "a model for text": (("modelId",), {"type": GenerationType.CUSTOM_PROMPT, "loras": (lora(),)}),
     "five models": (("loras",), {"loras": tuple(lora(number) for number in range(5))}),
@@ -81,11 +98,7 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "words": (("imageSize",), {"image_size": "large"}),
     "a line end": (("imageSize",), {"image_size": "512x512\n"}),
     "no size": (("imageSize",), {"image_size": ""}),
-    **{
-        kind: (("type",), {"type": kind})
-        for kind in GenerationType
-        if kind not in {GenerationType.LORA, GenerationType.CUSTOM_PROMPT}
-    },
+    **{kind: (("sourcePhotoId",), {"type": kind}) for kind in GenerationType if kind.kind.needs_photo},
 }
 
 
@@ -112,7 +125,8 @@ def test_the_hash_tells_one_request_from_another() -> None:
     """Each field counts, but not the run id that the request comes under."""
     changes: list[dict[str, Any]] = [
         {}, {"prompt": "other"}, {"loras": (lora(),)}, {"loras": (lora(1),)}, {"loras": (lora(0, 0.5),)},
-        {"num_images": 2}, {"image_size": "square"}, {"seed": 1}, {"type": GenerationType.CUSTOM_PROMPT},
+        {"num_images": 2}, {"steps": 9}, {"format": "jpeg"},
+        {"image_size": "square"}, {"seed": 1}, {"type": GenerationType.CUSTOM_PROMPT},
     ]  # fmt: skip
     hashes = [GenerationInput(**change).hash for change in changes]
     assert len(changes) == len(set(hashes))
@@ -126,12 +140,14 @@ def test_sizes_reach_the_provider_as_it_takes_them(size: str) -> None:
     assert expected == provider_size(size)
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", [name for name, generator in GENERATORS.items() if generator.text])
 def test_a_generator_sends_only_what_its_model_takes(name: str) -> None:
     """One picture as PNG with its seed; weights only where they are taken."""
     generator = GENERATORS[name]
+    assert generator.text is not None
     sent = generator.arguments(prompt="a", size="square", seed=7, loras=[("https://x.example/w", 0.5)])
-    expected = {"prompt": "a", "image_size": "square", "seed": 7, "num_images": 1, generator.format_field: "png"}
+    format_field = "output_format" if generator.takes_loras else "format"
+    expected = {"prompt": "a", "image_size": "square", "seed": 7, "num_images": 1, format_field: "png"}
     if generator.takes_loras:
         expected["loras"] = [{"path": "https://x.example/w", "scale": 0.5}]
     assert expected == sent
@@ -151,6 +167,8 @@ def test_text_goes_through_models_that_need_no_weights() -> None:
         optional={
             "prompt": st.text(), "num_images": st.integers(), "image_size": st.text(), "seed": st.integers(),
             "run_id": st.text(), "type": st.sampled_from(GenerationType),
+            "strength": st.floats(), "steps": st.integers(), "guidance": st.floats(), "format": st.text(),
+            "source_photo": st.none() | st.uuids(),
             "loras": st.lists(st.builds(lora, st.integers(0, 5), st.floats())).map(tuple),
         },
     )

@@ -1,0 +1,49 @@
+"""kill -9 at every named place of a job's life: the same end, one paid call, every event, every credit.
+
+By default at the places where most is at stake; CRASH_POINTS=all takes every one.
+"""
+
+import asyncio
+import os
+
+import pytest
+
+from tests.e2e.crashing.points import CRASH_POINTS, located
+from tests.e2e.crashing.sweep import Outcome, expected, sweep
+
+DEFAULT = [
+    "training.accept:before-commit", "training.enqueue:before", "training.answer:before", "archive.upload:after",
+    "training.intent:after", "training.post:unanswered", "training.adopt:before", "training.adopt:after",
+    "training.ended:after", "weights.put:after", "training.complete:before-commit", "training.close:before",
+    "generation.enqueue:before", "generation.post:before", "generation.post:unanswered", "generation.adopt:after",
+    "picture.put:after", "generation.complete:before-telling",
+]  # fmt: skip
+POINTS = list(CRASH_POINTS) if os.environ.get("CRASH_POINTS") == "all" else DEFAULT
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """What came of every job, by the point where its process died."""
+    swept = asyncio.run(sweep(tmp_path_factory.mktemp("sweep"), POINTS))
+    return {outcome.point: outcome for outcome in swept}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", POINTS)
+def test_a_job_survives_its_process(outcomes: dict[str, Outcome], name: str) -> None:
+    """It died there once; the job ended well, was paid for once, told everything once, and left its file."""
+    outcome = outcomes[name]
+    status, submits, spent = expected(name)
+    assert (1, status, submits, spent, True) == (
+        outcome.deaths, outcome.status, outcome.submits, outcome.spent, outcome.balanced,
+    )  # fmt: skip
+    assert list(range(1, len(outcome.seqs) + 1)) == outcome.seqs
+    assert 1 == outcome.final_events
+    assert (outcome.file_bytes > 1000) == (status == "COMPLETED")
+
+
+@pytest.mark.parametrize("name", CRASH_POINTS)
+def test_every_point_is_a_place_in_the_program(name: str) -> None:
+    """A name that nobody has any more would be a sweep that never dies."""
+    owner, attribute = located(CRASH_POINTS[name].target)
+    assert callable(getattr(owner, attribute, None))
