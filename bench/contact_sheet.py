@@ -99,9 +99,9 @@ async def main(to: Path) -> None:
         folder = Path(name)
         environ = {key: value for key, value in os.environ.items() if key.upper() not in ours}
         environ |= SETTINGS | {"DATA_DIR": str(folder / "data")}
-        async with running_server(environ=environ, log=folder / "run" / "server.log") as server:
-            async with Client(server.url) as client:
-                drawn = await server.during(draw_all(client, folder / "files"))
+        log = folder / "run" / "server.log"
+        async with running_server(environ=environ, log=log) as server, Client(server.url) as client:
+            drawn = await server.during(draw_all(client, folder / "files"))
         write_sheet(drawn, to)
     print(f"{len(drawn)} pictures in {to}")
 

@@ -78,7 +78,12 @@ class Assembly:
             cancelling.RUN: self.canceller.run,
             webhooks.RUN: self.webhooks.run,
             removal.RUN: self.upkeep.removal.run,
-            rescue.RUN: Rescue(finish=self.training_run.finish, generations=self.generation_run).run,
+            rescue.RUN: Rescue(
+                provider=self.gateways.provider,
+                clock=self.gateways.clock,
+                finish=self.training_run.finish,
+                generations=self.generation_run,
+            ).run,
         }
 
     @cached_property

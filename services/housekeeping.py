@@ -93,12 +93,13 @@ class Housekeeping:
         return await self._enqueue(forgotten)
 
     async def find_lost(self) -> int:
-        """Look in the provider's list for calls given up as lost; what is found is finished and free."""
+        """Look in the provider's list for calls given up as lost; what is known by now is finished and free."""
         since = self.clock.now() - LOST_FOR
-        rows = Submission.filter(state=SubmissionState.FAILED, request_id=None, lost=True, created_at__gt=since)
+        states = [SubmissionState.FAILED, SubmissionState.ACCEPTED]
         found = 0
-        for row in await rows.limit(BATCH):
-            if await self.submissions.find(row):
+        for row in await Submission.filter(state__in=states, lost=True, created_at__gt=since).limit(BATCH):
+            known = row.request_id is not None or await self.submissions.find(row) is not None
+            if known and await rescue.was_failed(row.job_id):
                 await self.jobs.enqueue(rescue.RUN, row.job_id)
                 found += 1
         return found

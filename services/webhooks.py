@@ -9,14 +9,12 @@ from uuid import UUID
 import structlog
 
 from models.errors import ForgedWebhook
-from models.generation import Generation
 from models.ids import new_id
 from models.inbox import InboxMessage
-from models.status import GenerationStatus, TrainingStatus
 from models.submission import Submission
-from models.training import Training
 from services.ports import Clock, EventBus, Jobs, Provider, Run, WebhookVerifier
 from services.rescue import RUN as RESCUE
+from services.rescue import was_failed
 from services.submissions import Submissions
 from services.training_follow import wake_topic
 from services.unit_of_work import transactional
@@ -74,7 +72,7 @@ class WebhookService:
         if row.request_id is None:
             await self.submissions.adopt(row, self.provider.known_job(row.endpoint, message.external_id))
         if row.request_id == message.external_id:
-            if message.body["succeeded"] and await _was_failed(row.job_id):
+            if message.body["succeeded"] and await was_failed(row.job_id):
                 await self.jobs.enqueue(RESCUE, row.job_id)
             await self.bus.publish(wake_topic(row.job_id), {"webhook": message.external_id})
         await InboxMessage.filter(id=id).update(handled_at=self.clock.now())
@@ -107,9 +105,3 @@ async def _submission(id: UUID | None, request_id: str) -> Submission | None:
     if id is not None and (row := await Submission.get_or_none(id=id)):
         return row
     return await Submission.get_or_none(request_id=request_id)
-
-
-async def _was_failed(job: UUID) -> bool:
-    training = Training.filter(id=job, status=TrainingStatus.FAILED)
-    generation = Generation.filter(id=job, status=GenerationStatus.FAILED)
-    return await training.exists() or await generation.exists()

@@ -24,7 +24,11 @@ async def test_the_cost(stage: Stage) -> None:
     ("change", "message", "path"),
     [
         ({"steps": 0}, "steps must be from 1 to 10000 for FLUX.1 dev, fast training.", ["input", "steps"]),
-        ({"modelName": " "}, "modelName must have 1 to 100 characters and no control characters.", ["input", "modelName"]),
+        (
+            {"modelName": " "},
+            "modelName must have 1 to 100 characters and no control characters.",
+            ["input", "modelName"],
+        ),
         ({"baseModelId": "x"}, "There is no base model with this id.", ["input", "baseModelId"]),
     ],
 )

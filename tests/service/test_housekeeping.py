@@ -95,7 +95,10 @@ async def test_forgotten_cancels_are_enqueued(process: Process, owner: User, swe
 
 
 async def test_lost_calls_are_found(process: Process, owner: User, sweeps: Housekeeping) -> None:
-    """One that was given up as lost and shows in the provider's list is finished late, once; others stay lost."""
+    """What was given up as lost and shows in the provider's list is finished late; others stay lost.
+
+    It is asked for until it is finished, in case a process dies between finding it and asking.
+    """
     training = await process.failed(owner)
     needle = f"https://provider.example/{new_id()}"
     lost: dict[str, Any] = {"state": SubmissionState.FAILED, "lost": True}
@@ -106,8 +109,10 @@ async def test_lost_calls_are_found(process: Process, owner: User, sweeps: House
     assert 0 == await sweeps.find_lost()
     await process.provider.submit("e", {"images_data_url": needle})
     process.jobs.enqueued.clear()
-    assert [1, 0] == [await sweeps.find_lost() for _ in range(2)]
-    assert [("rescue", training.id)] == process.jobs.enqueued
+    assert [1, 1] == [await sweeps.find_lost() for _ in range(2)]
+    assert [("rescue", training.id)] * 2 == process.jobs.enqueued
+    await process.assembly.runs["rescue"].give_up(training.id, ValueError("no result"))
+    assert 0 == await sweeps.find_lost()
 
 
 async def test_forgotten_reserves_are_refunded(process: Process, owner: User, sweeps: Housekeeping) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from likeness.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 
@@ -128,4 +130,5 @@ def test_example_and_compose_name_the_same_settings(compose: dict[str, Any]) -> 
     example = re.findall(r"^#?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     passed = set(compose["services"]["app"]["environment"]) - {"FORWARDED_ALLOW_IPS", "FAL_API_KEY", "TMPDIR"}
     assert passed == set(example) - {"POSTGRES_PASSWORD", "LISTEN"}
+    assert passed == {name.upper() for name in Settings.model_fields}
     assert compose["services"]["app"]["environment"] == compose["services"]["worker"]["environment"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from gql import Client, FileVar, GraphQLRequest
-from gql.transport.exceptions import TransportClosed, TransportConnectionFailed
+from gql.transport.exceptions import TransportClosed, TransportConnectionFailed, TransportQueryError
 from gql.transport.httpx import HTTPXAsyncTransport
 from gql.transport.websockets import WebsocketsTransport
 from websockets.exceptions import WebSocketException
@@ -25,6 +25,7 @@ subscription ($id: ID!, $after: Int) {
 AUDIT = "{ auditLedger { balanced entries brokenAt } }"
 LEDGER = "{ ledger(first: 100) { nodes { kind amount jobId } } }"
 PHOTOS = 4
+INTERNAL = "INTERNAL_SERVER_ERROR"
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 LOST = (TransportConnectionFailed, TransportClosed, WebSocketException, OSError, EOFError)
 
@@ -72,7 +73,7 @@ class Caller:
         return [event async for event in self.live(document, id)]
 
     async def live(self, document: str, id: str, *, after: int = 0) -> AsyncGenerator[dict[str, Any], None]:
-        """The same, one by one; each lost websocket goes on after the last event."""
+        """The same, one by one; what the server or the websocket lost goes on after the last event."""
         ended = False
         while not ended:
             try:
@@ -82,6 +83,10 @@ class Caller:
                         yield event
                 assert ended, f"the stream of {id} ended after event {after}, which is not the last"
             except LOST:
+                await self.reachable()
+            except TransportQueryError as error:
+                if [INTERNAL] != [(one.get("extensions") or {}).get("code") for one in error.errors or ()]:
+                    raise
                 await self.reachable()
 
     async def reachable(self) -> None:
