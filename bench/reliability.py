@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,9 @@ class Chaos:
             victim = dice.choice(self.processes)
             if victim.popen is None or victim.popen.poll() is not None:
                 continue
-            owners = await self.cluster.owners()
+            lost = {job: executor for job, executor in (await self.cluster.owners()).items() if is_of(executor, victim)}
             await victim.kill()
             self.kills += 1
-            lost = {job: executor for job, executor in owners.items() if is_of(executor, victim)}
             if lost:
                 self.watches.add(asyncio.create_task(self._watch(lost)))
 
@@ -68,7 +67,7 @@ class Chaos:
 
 async def storm(folder: Path, given: argparse.Namespace, *, database: str, redis: str) -> bool:
     """Servers and workers on one database, killed at random; prints what was counted."""
-    cluster = Cluster(folder, database, redis, {"SANDBOX_SPEED": 6})
+    cluster = Cluster(folder, database, redis, {"SANDBOX_SPEED": 4})
     servers = [cluster.server(f"server{number}") for number in range(2)]
     workers = [cluster.worker(f"worker{number}") for number in range(given.processes - 2)]
     chaos = Chaos(cluster, [*servers, *workers])
@@ -83,11 +82,9 @@ async def storm(folder: Path, given: argparse.Namespace, *, database: str, redis
             seen = await asyncio.gather(*follows)
             await raging
             await asyncio.gather(*chaos.watches)
+        await asyncio.gather(*(process.ready() for process in chaos.processes))
         for task in reviving:
             task.cancel()
-        for process in chaos.processes:
-            with suppress(AssertionError):
-                await process.ready()
         return await report(folder, callers[0], chaos, seen)
 
 

@@ -15,6 +15,7 @@ from services.credits import Credits
 from services.events import Feed
 from services.generation import GenerationService
 from services.generation_changes import GenerationChanges
+from services.generation_follow import GenerationFollow
 from services.generation_intake import GenerationIntake
 from services.generation_journal import GenerationJournal
 from services.generation_run import GenerationRun
@@ -219,7 +220,6 @@ class Assembly:
     @cached_property
     def generation_run(self) -> GenerationRun:
         return GenerationRun(
-            bus=self.gateways.bus,
             store=self.gateways.store,
             provider=self.gateways.provider,
             workers=self.gateways.workers,
@@ -227,6 +227,12 @@ class Assembly:
             journal=self.generations,
             submissions=self.submissions,
             canceller=self.canceller,
-            poll_seconds=min(self.settings.fal_poll_seconds, 2.0),
+            follow=GenerationFollow(
+                bus=self.gateways.bus,
+                provider=self.gateways.provider,
+                clock=self.gateways.clock,
+                journal=self.generations,
+                poll_seconds=min(self.settings.fal_poll_seconds, 2.0),
+            ),
             aliases=self.settings.fal_model_aliases,
         )

@@ -20,14 +20,14 @@ from models.submission import Submission, SubmissionState
 from services import chains
 from services.cancelling import Canceller
 from services.chains import Next, Request, Step
+from services.generation_follow import GenerationFollow
 from services.generation_journal import GenerationJournal
 from services.generators import wire_name
 from services.keeping import Keeping
-from services.ports import AssetStore, Ended, EventBus, Provider, ProviderJob, Queued, Run
+from services.ports import AssetStore, Provider, ProviderJob, Run
 from services.source_photo import SourcePhotos
 from services.submissions import Submissions, accepted_job, close
 from services.trainers import TRAINERS
-from services.training_follow import wake_topic
 from services.weights import Weights, weights_are_gone
 
 _log = structlog.get_logger()
@@ -37,7 +37,6 @@ _log = structlog.get_logger()
 class GenerationRun:
     """Carries one generation from PENDING to its end."""
 
-    bus: EventBus
     store: AssetStore
     provider: Provider
     workers: Executor
@@ -45,7 +44,7 @@ class GenerationRun:
     journal: GenerationJournal
     submissions: Submissions
     canceller: Canceller
-    poll_seconds: float
+    follow: GenerationFollow
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -146,7 +145,7 @@ class GenerationRun:
     async def _attempt(self, generation: Generation, step: Step, attempt: int, loras: Sequence[GenerationLora]) -> None:
         await self.journal.progress(generation.id, message=f"Asking {step.name}")
         job = await self._submit(generation, step, attempt, await self._arguments(generation, step, attempt, loras))
-        if not await self._ended(generation.id, job):
+        if not await self.follow.until_ended(generation.id, job):
             await self.canceller.stop_at_provider(generation.id)
             return
         result = await self._patiently(partial(self.provider.result, job))
@@ -187,29 +186,6 @@ class GenerationRun:
             needle=json.dumps(arguments.get("image_url") or generation.final_prompt, ensure_ascii=False),
             attempt=attempt,
         )
-
-    async def _ended(self, id: UUID, job: ProviderJob) -> bool:
-        """Follow until the provider has ended (True) or the generation has otherwise (False)."""
-        said = None
-        # Listening before asking: a wake-up that comes while the provider answers is not lost.
-        async with self.bus.listen(wake_topic(id)) as wake:
-            while not (await Generation.get(id=id)).status.is_final:
-                try:
-                    status = await self.provider.status(job)
-                except ProviderUnavailable as error:
-                    _log.warning("generation.status_unavailable", generation=str(id), reason=error.message)
-                else:
-                    if isinstance(status, Ended):
-                        return True
-                    queue = status.position if isinstance(status, Queued) else None
-                    message = "Drawing" if queue is None else f"Waiting at the provider, position {queue + 1}"
-                    if message != said:
-                        await self.journal.progress(
-                            id, message=message, queue_position=queue, fal_job_id=job.request_id
-                        )
-                        said = message
-                await wake.get(self.poll_seconds)
-        return False
 
     async def _keep(self, generation: Generation, model: str, job: ProviderJob, result: Mapping[str, Any]) -> None:
         """Fetch the picture, check it, keep it, and only then complete."""

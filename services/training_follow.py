@@ -5,14 +5,15 @@ from uuid import UUID
 
 import structlog
 
-from models.errors import ProviderError, ProviderRejected, ProviderUnavailable, ResultUnusable
+from models.errors import ProviderUnavailable, ResultUnusable
 from models.status import TrainingStage
 from models.submission import Submission
 from models.training import Training
 from services.events import topic
-from services.ports import CancelOutcome, Clock, Ended, EventBus, Listener, Provider, ProviderJob, Queued, Running
+from services.giving_up import abandon, has_result
+from services.ports import Clock, Ended, EventBus, Listener, Provider, ProviderJob, Queued, Running
 from services.progress import Parsed, estimated, parse_logs
-from services.stuck import GivenUp, Silence, Verdict, sign_of, training_bound
+from services.stuck import Silence, Verdict, sign_of, training_bound
 from services.submissions import accepted_job
 from services.training import expected_seconds
 from services.training_journal import TrainingJournal
@@ -51,7 +52,7 @@ class TrainingFollow:
     async def _has_ended(self, training: Training, job: ProviderJob, silence: Silence) -> bool:
         """Whether a job that shows no sign of life is over after all. Raises `GivenUp` for one that is dead."""
         if silence.verdict is Verdict.END:
-            await self._abandon(job, silence)
+            await abandon(self.provider, job, silence)
             return True
         return silence.verdict is Verdict.ASK and await self._ask(training, job, silence)
 
@@ -82,22 +83,7 @@ class TrainingFollow:
             total_steps=training.steps,
             queue_position=before.queue_position,
         )
-        try:
-            await self.provider.result(job)
-        except ProviderUnavailable:
-            return False
-        except ProviderRejected:
-            pass  # over too; whoever reads the result next says why
-        return True
-
-    async def _abandon(self, job: ProviderJob, silence: Silence) -> None:
-        """Stop the provider's job and raise `GivenUp`; return when it turns out to have ended."""
-        try:
-            if await self.provider.cancel(job) is CancelOutcome.TOO_LATE:
-                return
-        except ProviderError as error:
-            _log.warning("training.cancel_failed", request_id=job.request_id, reason=error.message)
-        raise GivenUp(reason=silence.reason)
+        return await has_result(self.provider, job)
 
     async def _job(self, id: UUID) -> ProviderJob:
         job = accepted_job(await Submission.get(job_id=id))

@@ -11,8 +11,9 @@ from uuid import UUID
 import pytest
 
 from models.errors import ProviderRejected, ProviderUnavailable
+from models.generation import Generation, GenerationEvent
 from models.ledger import PostingKind
-from models.status import TrainingStatus
+from models.status import GenerationStatus, TrainingStatus
 from models.training import Training, TrainingEvent
 from models.user import User
 from services.ports import CancelOutcome, Message, Queued, Running
@@ -205,3 +206,19 @@ async def test_a_stopped_process_ends_nothing(process: Process, owner: User, mon
     with pytest.raises(GivenUp, match="the end of the test"):
         await process.assembly.training_run.watch(training.id)
     assert ([], []) == (asked, process.provider.cancelled)
+
+
+async def test_a_dead_generation_ends(process: Process, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked about after 10 minutes, and after 20 cancelled, FAILED and refunded."""
+    drawing, asked = await process.generation(owner), not_ended(process, monkeypatch)
+    process.provider.standing = [Running(logs=())]
+    run = process.assembly.generation_run
+    with pytest.raises(GivenUp) as given_up:
+        await run.generate(drawing.id)
+    await run.give_up(drawing.id, given_up.value)
+    row = await Generation.get(id=drawing.id)
+    said = [event.message for event in await GenerationEvent.filter(generation_id=drawing.id).order_by("seq")]
+    assert [f"{SILENT} 10 minutes; asking the provider", given_up.value.message] == said[-2:]
+    assert (GenerationStatus.FAILED, "PROVIDER_UNAVAILABLE", True) == (row.status, row.error_code, row.error_retryable)
+    assert (["request-1"], ["request-1"]) == (asked, process.provider.cancelled)
+    assert [PostingKind.RESERVE, PostingKind.REFUND] == await postings(drawing.id)

@@ -1,6 +1,7 @@
 """Processes of ours that are killed, stopped and started again at will."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ class Process:
     port: int | None = None
     starts: int = field(default=0, init=False)
     popen: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _logged: int = field(default=0, init=False)  # bytes of the log that are of earlier starts
 
     @property
     def url(self) -> str:
@@ -96,7 +98,7 @@ class Process:
         assert self.popen is not None
         assert self.popen.poll() in {None, -signal.SIGKILL}, f"{self.command} ended:\n{self.log.read_text()}"
         if self.port is None:
-            return self.log.read_text().count("worker ready") >= self.starts
+            return b"worker ready" in self.log.read_bytes()[self._logged :]
         with suppress(httpx.TransportError):
             async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
                 return (await client.get(f"{self.url}/readyz")).status_code == 200
@@ -126,7 +128,7 @@ def surroundings(folder: Path, **environ: object) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(*processes: Process) -> AsyncIterator[None]:
-    """Start them together; afterwards they are stopped and their logs printed, to be shown when a test fails."""
+    """Start them together; afterwards they are stopped, and in a test their logs printed, to be shown when it fails."""
     for process in processes:
         process.launch()
     try:
@@ -134,6 +136,6 @@ async def running(*processes: Process) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.gather(*(process.stop() for process in processes))
-        for process in processes:
+        for process in processes if "PYTEST_CURRENT_TEST" in os.environ else ():
             text = process.log.read_text(errors="replace")
             sys.stdout.write(f"--- {process.log.name} ---\n{text[-20_000:]}\n")
