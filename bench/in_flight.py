@@ -30,6 +30,7 @@ from tests.e2e.crashing.sweep import submitted  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 AT_ONCE = 8
+PER_SOCKET = 40  # a server takes 50 operations on one websocket
 STEPS = 5000  # half an hour at the provider: nobody ends while we look
 WATCH = "subscription ($id: ID!) { trainingProgress(trainingId: $id) { seq status percent message } }"
 
@@ -111,11 +112,11 @@ async def watch(url: str, ids: Sequence[str], seen: list[int]) -> None:
 async def measure(folder: Path, given: argparse.Namespace) -> None:
     """Idle, in flight, in flight and watched."""
     server = serving(folder, SANDBOX_SPEED=1, FAL_POLL_SECONDS=5, DAILY_CREDITS=10**9)
-    caller, rows = Caller(url=server.url), list[tuple[str, Cost]]()
+    caller = Caller(url=server.url)
     print(f"{given.trainings} trainings in one process, embedded (SQLite, and the sandbox in the same process)")
     async with running(server):
         photos = await caller.upload(draw_photos(folder, 1))
-        rows.append(("idle", await cost(server, given.seconds / 3)))
+        show("idle", await cost(server, given.seconds / 3))
         begin, used = time.monotonic(), cpu_seconds(server)
         ids = await start(caller, photos, given.trainings)
         print(f"  accepted after {time.monotonic() - begin:.1f} s", flush=True)
@@ -123,20 +124,30 @@ async def measure(folder: Path, given: argparse.Namespace) -> None:
             await asyncio.sleep(1)
         took, used = time.monotonic() - begin, cpu_seconds(server) - used
         print(f"  all at the provider after {took:.1f} s, {used:.1f} s of CPU", flush=True)
-        rows.append((f"{given.trainings} in flight, nobody watches", await cost(server, given.seconds)))
+        show(f"{given.trainings} in flight, nobody watches", await cost(server, given.seconds))
         seen = [0]
-        shares = [ids[number : given.watchers : given.sockets] for number in range(given.sockets)]
+        shares = [ids[first : first + PER_SOCKET] for first in range(0, given.watchers, PER_SOCKET)]
         watching = [asyncio.create_task(watch(server.url, share, seen)) for share in shares]
         while seen[0] < given.watchers:  # everybody has the newest event
+            for task in watching:
+                if task.done():
+                    task.result()
             await asyncio.sleep(0.2)
         first = seen[0]
-        rows.append((f"{given.watchers} of them watched", await cost(server, given.seconds)))
+        show(f"{given.watchers} of them watched", await cost(server, given.seconds))
         print(f"  {(seen[0] - first) / given.seconds:.0f} events a second reached the watchers")
         for task in watching:
             task.cancel()
-    print(f"\n{'':36}{'CPU %':>8}{'RSS MB':>9}{'threads':>9}{'/healthz p95 ms':>17}")
-    for name, found in rows:
-        print(f"{name:36}{found.cpu:8.1f}{found.megabytes:9.0f}{found.threads:9}{found.healthz:17.1f}")
+        await asyncio.gather(*watching, return_exceptions=True)
+
+
+def show(name: str, found: Cost) -> None:
+    """One line."""
+    print(
+        f"  {name:36}{found.cpu:6.1f} % of a core, {found.megabytes:5.0f} MB, {found.threads:3} threads,"
+        f" /healthz p95 {found.healthz:.1f} ms",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -144,7 +155,6 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--trainings", type=int, default=2000)
     options.add_argument("--watchers", type=int, default=2000, help="subscriptions")
-    options.add_argument("--sockets", type=int, default=20, help="websockets that carry them")
     options.add_argument("--seconds", type=float, default=30, help="how long each state is watched")
     configure_logging()
     with tempfile.TemporaryDirectory(prefix="likeness-in-flight-") as name:

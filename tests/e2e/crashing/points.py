@@ -89,7 +89,7 @@ CRASH_POINTS = {
     "generation.post:unanswered": after(SANDBOX, **PICTURE),
     "generation.adopt:before": before(ADOPT, **PICTURE),
     "generation.adopt:after": after(ADOPT, **PICTURE),
-    "generation.follow:after": after("services.generation_run:GenerationRun._ended"),
+    "generation.follow:after": after("services.generation_follow:GenerationFollow.until_ended"),
     "generation.result:after": after(f"{FAL}.result", **PICTURE),
     "picture.fetch:after": after("services.keeping:Keeping._fetch"),
     "picture.put:before": before(PUT, "AssetKind.IMAGE"),
