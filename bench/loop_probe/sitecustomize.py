@@ -72,11 +72,10 @@ class Probe:
 
 
 def install(file: Path) -> None:
-    """Let the next `asyncio.run` be watched."""
+    """Let every `asyncio.run` be watched: migrating has one of its own before the server's."""
     run = asyncio.run
 
     def watched(main: Coroutine[Any, Any, Any], **options: Any) -> Any:
-        asyncio.run = run
         return run(Probe(file).around(main), **options)
 
     asyncio.run = watched  # type: ignore[assignment]
