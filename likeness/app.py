@@ -20,6 +20,7 @@ from likeness.http.graphql import GraphQLApp
 from likeness.http.health import health_routes
 from likeness.http.limits import CORS_EXPOSED_HEADERS, CORS_HEADERS, CORS_METHODS, MIB, HttpLimits
 from likeness.http.media import media_route
+from likeness.http.page import page_files_route
 from likeness.http.query_limits import schema_extensions
 from likeness.http.request_id import RequestIdMiddleware
 from likeness.http.webhooks import webhook_route
@@ -59,12 +60,13 @@ class Server:
         """Open everything and work on durable runs until the end; the database is migrated already."""
         async with wired(self._settings) as everything, working(everything):
             self._wired = everything
+            gc.set_threshold(5_000)  # by default one page of 50 pictures is interrupted 8 times
             gc.collect()
             gc.freeze()  # what start-up made lives for ever: a full collection over it stops the loop for 130 ms
             yield {"wired": everything}
 
     def routes(self) -> list[BaseRoute]:
-        """GraphQL over HTTP and websocket, health, webhooks when we can be reached, local assets."""
+        """GraphQL over HTTP and websocket, GraphiQL, health, webhooks when we can be reached, local assets."""
         limits = self._limits()
         graphql = GraphQLApp(
             build_schema(schema_extensions()),
@@ -76,6 +78,7 @@ class Server:
             Route("/", lambda request: RedirectResponse("/graphql")),
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
+            page_files_route(),
             *health_routes(ready=self._ready),
         ]
         if self._settings.public_url is not None:

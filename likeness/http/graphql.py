@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import strawberry
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
@@ -29,6 +29,7 @@ from likeness.http.limits import HttpLimits
 from likeness.http.masking import masked_error
 from likeness.http.negotiation import wants_page
 from likeness.http.operation import OperationRequest, operation_from_json, operation_from_params, parsed_json
+from likeness.http.page import page_response
 from likeness.http.request_id import current_request_id
 from likeness.http.strict_json import strict_loads
 from likeness.http.uploads import received_upload
@@ -40,7 +41,6 @@ _ALLOWED: Final = {
     "GET": {OperationType.QUERY},
     "POST": {OperationType.QUERY, OperationType.MUTATION},
 }
-_PAGE_HEADERS: Final = {"vary": "Accept", "x-frame-options": "DENY", "x-content-type-options": "nosniff"}
 
 
 class GraphQLApp(GraphQL[C, None]):
@@ -64,6 +64,7 @@ class GraphQLApp(GraphQL[C, None]):
     ) -> None:
         super().__init__(
             schema,
+            graphql_ide=None,
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             connection_init_wait_timeout=timedelta(seconds=limits.socket_init_seconds),
             max_subscriptions_per_connection=limits.operations_per_socket,
@@ -114,7 +115,7 @@ class GraphQLApp(GraphQL[C, None]):
     async def _answer(self, request: Request, accept: str | None) -> Response:
         kind = checked_kind(request)
         if kind is RequestKind.PARAMS and "query" not in request.query_params and wants_page(accept):
-            return HTMLResponse(self.graphql_ide_html, headers=_PAGE_HEADERS)
+            return page_response()
         # Signing in comes before the body: a stranger's upload is not read.
         context = await self.make_context(connection_of(request.scope))
         async with self._operation(request, kind) as operation:
