@@ -24,6 +24,8 @@ PNG_MARK, XMP_KEYWORD, JPEG_XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp", b"
 PNG_DROPPED = {b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"caBX"}
 APP0, APP1, APP11, COMMENT, SCAN = 0xE0, 0xE1, 0xEB, 0xFE, 0xDA
 SOFTWARE_TAG, DESCRIPTION_TAG, ORIENTATION_TAG = 0x0131, 0x010E, 0x0112
+# EXIF 2.32, 4.6.8: a JPEG must have XResolution, YResolution (72), ResolutionUnit (inches), YCbCrPositioning (centred).
+REQUIRED_TAGS = {0x011A: 72.0, 0x011B: 72.0, 0x0128: 2, 0x0213: 1}
 ALPHA, EXIF, XMP = 0x10, 0x08, 0x04  # flags of a WebP file's VP8X chunk
 
 
@@ -71,6 +73,7 @@ def xmp(facts: Provenance) -> bytes:
 def _exif(facts: Provenance, data: bytes) -> bytes:
     """EXIF holds ASCII only, so the facts stand there as JSON; the orientation stays, because viewers turn by it."""
     exif = Image.Exif()
+    exif.update(REQUIRED_TAGS)
     exif[SOFTWARE_TAG] = SOFTWARE
     exif[DESCRIPTION_TAG] = json.dumps(asdict(facts))
     with Image.open(BytesIO(data)) as image:
