@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.generators import ENDPOINTS
+
 RETIRED = {
     "AIML_API_KEY": "AIML is gone; pictures come from fal.ai (FAL_KEY).",
     "AIML_API_URL": "AIML is gone; pictures come from fal.ai (FAL_KEY).",
@@ -103,6 +105,13 @@ class Settings(BaseSettings):
         if not all(ours.strip() and theirs.strip() for ours, _, theirs in pairs):
             raise ValueError("must look like fal-ai/a=fal-ai/b,fal-ai/c=fal-ai/d")
         return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+    @field_validator("fal_model_aliases")
+    @classmethod
+    def _known_models(cls, value: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(value.keys() - ENDPOINTS):
+            raise ValueError(f"{unknown[0]} is none of {', '.join(sorted(ENDPOINTS))}")
+        return value
 
     @field_validator("public_url")
     @classmethod

@@ -13,7 +13,6 @@ from models.training import TrainingEvent
 from services.ports import EventBus, Message
 
 Event = TypeVar("Event", TrainingEvent, GenerationEvent)
-REREAD_SECONDS = 5.0
 FAR_BEHIND = 100  # events; whoever is further behind gets the newest one
 
 
@@ -55,7 +54,7 @@ class Feed(Generic[Event]):
                 for event in await self._next(job, cursor, message, stored=stored):
                     yield event
                     cursor, ended = event.seq, event.status.is_final and event.seq >= stored
-                message = None if ended or cursor < stored else await listener.get(REREAD_SECONDS)
+                message = None if ended or cursor < stored else await listener.get(self.bus.reread_seconds)
 
     async def _next(self, job: UUID, cursor: int, message: Message | None, *, stored: int) -> list[Event]:
         if message is not None and message["seq"] <= cursor:

@@ -155,6 +155,9 @@ GENERATORS: Mapping[str, Generator] = {
         ),
     )
 }
+ENDPOINTS = frozenset(
+    endpoint.name for generator in GENERATORS.values() for endpoint in (generator.text, generator.photo) if endpoint
+)
 USD_PER_IMAGE, SECONDS_PER_IMAGE = 0.035, 10
 
 

@@ -53,6 +53,10 @@ class Listener(Protocol):
 class EventBus(Protocol):
     """Wakes listeners in every process and carries a copy. It may lose messages: the rows are the truth."""
 
+    @property
+    def reread_seconds(self) -> float:
+        """After how long without a message a listener should read the rows again."""
+
     async def publish(self, topic: str, message: Message) -> None:
         """Send a JSON-able message to whoever listens now; never raises because nobody hears it."""
 

@@ -99,6 +99,7 @@ class QueueListener:
 class FakeBus:
     """A bus within one test; `listeners` shows who listens to what."""
 
+    reread_seconds: float = 0.02
     listeners: dict[str, list[QueueListener]] = field(default_factory=dict)
 
     async def publish(self, topic: str, message: Message) -> None:

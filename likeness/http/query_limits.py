@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLError, OperationDefinitionNode, OperationType
-from strawberry.extensions import SchemaExtension
+from strawberry.extensions import SchemaExtension, ValidationCache
 
 from likeness.http.errors import BadInput, Code
 from likeness.http.masking import MaskUnexpected
@@ -32,6 +32,7 @@ class QueryLimits:
 
 
 DEFAULT_LIMITS: Final = QueryLimits()
+REMEMBERED: Final = 64  # documents; the largest that the limits let through takes about 400 kB
 
 
 class LimitQuery(SchemaExtension):
@@ -92,9 +93,19 @@ class LimitQuery(SchemaExtension):
         return next((text for check in checks if (text := _over(*check))), None)
 
 
+class RememberValid(ValidationCache):
+    """Validates each document once, and not at all what is refused already."""
+
+    def on_validate(self) -> Iterator[None]:
+        if self.execution_context.pre_execution_errors:
+            yield
+        else:
+            yield from super().on_validate()
+
+
 def schema_extensions(limits: QueryLimits = DEFAULT_LIMITS) -> list[Any]:
-    """What to give to `strawberry.Schema(extensions=...)`: masking around everything, then the limits."""
-    return [MaskUnexpected, partial(LimitQuery, limits)]
+    """What to give to `strawberry.Schema(extensions=...)`: masking around everything, the limits, then validation."""
+    return [MaskUnexpected, partial(LimitQuery, limits), partial(RememberValid, REMEMBERED)]
 
 
 def _operations(document: DocumentNode) -> list[OperationDefinitionNode]:

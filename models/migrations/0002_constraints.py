@@ -51,16 +51,19 @@ INDEXES = [
 ]
 
 
-def _index(table: str, columns: str, *, unique: bool) -> ops.RunSQL:
-    kind, prefix = ("UNIQUE INDEX", "uq") if unique else ("INDEX", "ix")
-    name = f"{prefix}_{table}_{columns.replace(', ', '_')}"
-    return ops.RunSQL(f'CREATE {kind} "{name}" ON "{table}" ({columns})', reverse_sql=f'DROP INDEX "{name}"')
+def _indexes(listed: list[tuple[str, str]], *, kind: str, prefix: str) -> ops.RunSQL:
+    """All of them in one operation: Tortoise copies its picture of every table for each."""
+    named = [(f"{prefix}_{table}_{columns.replace(', ', '_')}", table, columns) for table, columns in listed]
+    return ops.RunSQL(
+        [f'CREATE {kind} "{name}" ON "{table}" ({columns})' for name, table, columns in named],
+        reverse_sql=[f'DROP INDEX "{name}"' for name, *_ in named],
+    )
 
 
 class Migration(migrations.Migration):
     dependencies = [("models", "0001_initial")]
     operations = [
         *(ops.AddConstraint(model, CheckConstraint(name=name, check=check)) for model, name, check in CHECKS),
-        *(_index(table, columns, unique=True) for table, columns in UNIQUE),
-        *(_index(table, columns, unique=False) for table, columns in INDEXES),
+        _indexes(UNIQUE, kind="UNIQUE INDEX", prefix="uq"),
+        _indexes(INDEXES, kind="INDEX", prefix="ix"),
     ]

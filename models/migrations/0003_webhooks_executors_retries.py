@@ -8,9 +8,15 @@ from tortoise.migrations import operations as ops
 
 from models.ids import new_id
 
-
-def _sql(forward: str, backward: str) -> ops.RunSQL:
-    return ops.RunSQL(forward, reverse_sql=backward)
+INDEXES = {
+    "uq_trainings_retry_of": 'UNIQUE INDEX "uq_trainings_retry_of" ON "trainings" (retry_of)',
+    "uq_inbox_messages_source_external_id": (
+        'UNIQUE INDEX "uq_inbox_messages_source_external_id" ON "inbox_messages" (source, external_id)'
+    ),
+    "ix_inbox_messages_handled_at": (
+        'INDEX "ix_inbox_messages_handled_at" ON "inbox_messages" (handled_at, received_at)'
+    ),
+}
 
 
 class Migration(migrations.Migration):
@@ -45,16 +51,8 @@ class Migration(migrations.Migration):
         ops.AddField(model_name="Training", name="archive_url", field=fields.CharField(null=True, max_length=2000)),
         ops.AddField(model_name="Training", name="retry_of", field=fields.UUIDField(null=True)),
         ops.AddField(model_name="Submission", name="lost", field=fields.BooleanField(default=False, db_default=False)),
-        _sql(
-            'CREATE UNIQUE INDEX "uq_trainings_retry_of" ON "trainings" (retry_of)',
-            'DROP INDEX "uq_trainings_retry_of"',
-        ),
-        _sql(
-            'CREATE UNIQUE INDEX "uq_inbox_messages_source_external_id" ON "inbox_messages" (source, external_id)',
-            'DROP INDEX "uq_inbox_messages_source_external_id"',
-        ),
-        _sql(
-            'CREATE INDEX "ix_inbox_messages_handled_at" ON "inbox_messages" (handled_at, received_at)',
-            'DROP INDEX "ix_inbox_messages_handled_at"',
+        ops.RunSQL(
+            [f"CREATE {index}" for index in INDEXES.values()],
+            reverse_sql=[f'DROP INDEX "{name}"' for name in INDEXES],
         ),
     ]

@@ -20,19 +20,26 @@ LISTS = [
 REMOVALS = ["photos", "lora_models", "generations"]
 
 
-def _sql(forward: str, backward: str) -> ops.RunSQL:
-    return ops.RunSQL(forward, reverse_sql=backward)
-
-
-def _living(table: str, columns: str) -> ops.RunSQL:
+def _living(table: str, columns: str) -> tuple[str, str]:
     name = f"ix_{table}_living_{columns.replace(', ', '_')}"
-    return _sql(f'CREATE INDEX "{name}" ON "{table}" ({columns}) WHERE deleted_at IS NULL', f'DROP INDEX "{name}"')
+    return name, f'INDEX "{name}" ON "{table}" ({columns}) WHERE deleted_at IS NULL'
 
 
-def _unremoved(table: str) -> ops.RunSQL:
+def _unremoved(table: str) -> tuple[str, str]:
     name = f"ix_{table}_unremoved"
-    where = "deleted_at IS NOT NULL AND removed_at IS NULL"
-    return _sql(f'CREATE INDEX "{name}" ON "{table}" (id) WHERE {where}', f'DROP INDEX "{name}"')
+    return name, f'INDEX "{name}" ON "{table}" (id) WHERE deleted_at IS NOT NULL AND removed_at IS NULL'
+
+
+INDEXES = dict(
+    [
+        (
+            "uq_broken_links_kind_row_id",
+            'UNIQUE INDEX "uq_broken_links_kind_row_id" ON "broken_links" (kind, row_id)',
+        ),
+        *(_living(table, columns) for table, columns in LISTS),
+        *(_unremoved(table) for table in REMOVALS),
+    ]
+)
 
 
 class Migration(migrations.Migration):
@@ -74,10 +81,8 @@ class Migration(migrations.Migration):
             for model in DELETABLE
             for name in ("deleted_at", "removed_at")
         ),
-        _sql(
-            'CREATE UNIQUE INDEX "uq_broken_links_kind_row_id" ON "broken_links" (kind, row_id)',
-            'DROP INDEX "uq_broken_links_kind_row_id"',
+        ops.RunSQL(
+            [f"CREATE {index}" for index in INDEXES.values()],
+            reverse_sql=[f'DROP INDEX "{name}"' for name in INDEXES],
         ),
-        *(_living(table, columns) for table, columns in LISTS),
-        *(_unremoved(table) for table in REMOVALS),
     ]

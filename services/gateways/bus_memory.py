@@ -36,6 +36,8 @@ class MemoryListener:
 class MemoryBus:
     """`EventBus` between the tasks of one process; publishing costs one step per listener of the topic."""
 
+    reread_seconds = 60.0  # nothing is lost on the way
+
     def __init__(self) -> None:
         self._listeners: dict[str, set[MemoryListener]] = {}
 

@@ -34,6 +34,8 @@ class RedisBus:
     Subscriptions are made again by redis-py when the server is back; what was published meanwhile is lost.
     """
 
+    reread_seconds = 5.0
+
     def __init__(self, url: str) -> None:
         self._me = uuid4().hex
         self._local = MemoryBus()

@@ -29,6 +29,7 @@ class LossyBus:
     """A bus that drops, doubles and delays messages as `fate` says, and hands over what the real one would."""
 
     fate: Callable[[], str]
+    reread_seconds: float = 0.02
     inner: MemoryBus = field(default_factory=MemoryBus)
     kept_back: list[tuple[str, Message]] = field(default_factory=list)
 
@@ -75,12 +76,6 @@ class Job:
         """What somebody sees who stays to the end."""
         async with aclosing(self.feed.follow(self.id, after_seq=after_seq)) as stream:
             return [event.seq async for event in stream]
-
-
-@pytest.fixture(autouse=True)
-def _read_rows_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lost message is made up for within moments instead of seconds."""
-    monkeypatch.setattr(events, "REREAD_SECONDS", 0.02)
 
 
 async def new_job(bus: EventBus, *statuses: str) -> Job:
@@ -152,9 +147,9 @@ async def test_all_columns_travel(database: str, bus: FakeBus) -> None:
     assert dict(picture) == dict(events._from_message(GenerationEvent, sent[1]))
 
 
-async def test_a_gap_is_filled_from_the_rows(database: str, bus: FakeBus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_gap_is_filled_from_the_rows(database: str, bus: FakeBus) -> None:
     """Two lost messages are noticed by the number of the third, before the next regular look."""
-    monkeypatch.setattr(events, "REREAD_SECONDS", 60)
+    bus.reread_seconds = 60
     job = await new_job(bus, "PENDING")
     stream = job.feed.follow(job.id)
     seen = [(await anext(stream)).seq]

@@ -142,6 +142,8 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "no pixels": ({"MIN_PHOTO_SIDE": "0"}, "MIN_PHOTO_SIDE: "),
     "no time": ({"ARCHIVE_TTL_HOURS": "0"}, "ARCHIVE_TTL_HOURS: "),
     "not a time": ({"ARCHIVE_TTL_HOURS": "nan"}, "ARCHIVE_TTL_HOURS: "),
+    "alias without a name": ({"FAL_MODEL_ALIASES": "fal-ai/fast-sdxl"}, "FAL_MODEL_ALIASES: must look like fal-ai/a="),
+    "alias of nothing": ({"FAL_MODEL_ALIASES": "fal-ai/x=fal-ai/y"}, "FAL_MODEL_ALIASES: fal-ai/x is none of fal-ai/"),
     "endless speed": ({"SANDBOX_SPEED": "inf"}, "SANDBOX_SPEED: "),
 }
 
