@@ -1,4 +1,4 @@
-"""What keeps the asset store in order: deletions, smaller copies, links."""
+"""What keeps the asset store in order: deletions, unfinished uploads, smaller copies, links."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
@@ -10,6 +10,7 @@ from services.generation_journal import GenerationJournal
 from services.keeping import Keeping
 from services.links import Links
 from services.removal import Removal
+from services.unfinished_photos import UnfinishedPhotos
 
 _log = structlog.get_logger()
 
@@ -26,6 +27,7 @@ class Upkeep:
         """What is done, by name; each returns how many things it found."""
         return {
             "files_removed": self.removal.remove_forgotten,
+            "unfinished_photos_removed": self.unfinished_photos.remove,
             "variants_removed": self._gateways.store.tidy,
             "links_broken": self.links.check_some,
         }
@@ -42,6 +44,12 @@ class Upkeep:
     @cached_property
     def removal(self) -> Removal:
         return Removal(store=self._gateways.store, clock=self._gateways.clock, jobs=self._gateways.jobs)
+
+    @cached_property
+    def unfinished_photos(self) -> UnfinishedPhotos:
+        return UnfinishedPhotos(
+            store=self._gateways.store, clock=self._gateways.clock, temp_dir=self._gateways.temp_dir
+        )
 
     @cached_property
     def links(self) -> Links:

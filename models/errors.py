@@ -197,7 +197,7 @@ class IllegalMove(Exception):
 
 
 class StorageDown(LikenessError):
-    """The file storage cannot be reached; please try again."""
+    """The file storage does not work now; please try again."""
 
     code = ErrorCode.PROVIDER_UNAVAILABLE
     retryable = True

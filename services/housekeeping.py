@@ -24,6 +24,7 @@ from services import cancelling, generation, rescue, training
 from services.credits import CLOSE, OPEN, Credits
 from services.ports import Clock, Jobs
 from services.submissions import Submissions
+from services.unfinished_photos import is_unfinished
 
 FORGOTTEN_AFTER = timedelta(seconds=10)
 CANCELLED_FOR = timedelta(hours=1)
@@ -139,7 +140,10 @@ class Housekeeping:
         return len(jobs)
 
     async def remove_temporary(self) -> int:
-        """Remove temporary files that no living request or run can still use: nothing in them changed for 6 hours."""
+        """Remove temporary files that no living request or run can still use: nothing in them changed for 6 hours.
+
+        Unfinished photos have a sweep of their own, which needs their files.
+        """
         return await asyncio.to_thread(_remove_older, self.temp_dir, self.clock.now() - TEMPORARY_FOR)
 
 
@@ -157,7 +161,8 @@ async def _ids(query: "QuerySet[Any]") -> AsyncIterator[UUID]:
 
 
 def _remove_older(folder: Path, before: datetime) -> int:
-    old = [entry for entry in folder.iterdir() if _changed_at(entry) < before.timestamp()]
+    swept = [entry for entry in folder.iterdir() if not is_unfinished(entry)]
+    old = [entry for entry in swept if _changed_at(entry) < before.timestamp()]
     for entry in old:
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)

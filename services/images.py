@@ -16,6 +16,7 @@ from PIL import Image, JpegImagePlugin
 
 from models.errors import ErrorCode, PhotoRejected
 from services.pixels import plain
+from services.whole_files import save_whole
 
 _MIB = 1024 * 1024
 _DAMAGED = "The photo cannot be read: it is damaged or incomplete."
@@ -112,7 +113,8 @@ def _pixels(source: Path, *, kind: _Kind) -> int:
 
 def _normalise_apart(source: Path, target: Path, *, rules: PhotoRules) -> NormalPhoto:
     to = target.absolute().with_suffix("")
-    command = [sys.executable, "-m", "services.photo_process", str(source.absolute()), str(to)]
+    # Without -B a full disk would leave half a .pyc behind, which no later import can read (seen with Python 3.11).
+    command = [sys.executable, "-B", "-m", "services.photo_process", str(source.absolute()), str(to)]
     # It reads hostile bytes: it gets none of our secrets.
     env = {name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ}
     try:
@@ -227,7 +229,7 @@ def _options(image: Image.Image, *, kind: _Kind) -> dict[str, Any]:
 
 def _write(photo: Image.Image, target: Path, *, kind: _Kind, options: dict[str, Any], limit: int) -> None:
     try:
-        photo.save(target, kind.encoder, **options)
+        save_whole(photo, target, kind.encoder, **options)
         have = target.stat().st_size
         if have > limit:
             reason = f"Stored, the photo would take {have} bytes; at most {limit} are kept."

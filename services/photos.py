@@ -12,7 +12,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from tortoise.exceptions import IntegrityError
+from tortoise.exceptions import IntegrityError, OperationalError
 
 from models.errors import (
     ArchiveRejected,
@@ -29,6 +29,7 @@ from models.photo import Photo
 from services import archives, images
 from services.paging import Page, page
 from services.ports import AssetKind, AssetStore, Clock, StoreRefused, StoreUnavailable
+from services.unit_of_work import transactional
 from services.uploads import UploadedFile
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class PhotoService:
         """
         if archive.too_large:
             raise ArchiveRejected(reason="it is too large.", path=("input", "archive"))
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self.temp_dir))
+        folder = Path(await self._work(partial(tempfile.mkdtemp, dir=self.temp_dir)))
         try:
             intake = await self.upload(owner, await self._unpacked(archive, folder))
         except LikenessError as error:
@@ -147,31 +148,51 @@ class PhotoService:
             return known
         id = new_id()
         normal = await self._work(partial(images.normalise, file.path, self.temp_dir / str(id), rules=self.rules))
-        try:
-            return await self._store(owner, id, file, normal)
-        finally:
-            await asyncio.to_thread(normal.path.unlink, missing_ok=True)
+        photo = await self._store(owner, id, file, normal)
+        await asyncio.to_thread(normal.path.unlink, missing_ok=True)
+        return photo
 
     async def _store(self, owner: UUID, id: UUID, file: UploadedFile, normal: images.NormalPhoto) -> Photo:
-        """Put the file, then its row; the file goes again when the row cannot be written."""
+        """Put the file, then its row.
+
+        `normal` stays when nobody knows whether there is a row now: `UnfinishedPhotos` looks later.
+        """
+        photo = Photo(
+            id=id, owner_id=owner, filename=(file.filename or "photo")[:255], location=await self._put(normal),
+            content_type=normal.content_type, bytes=normal.bytes, width=normal.width, height=normal.height,
+            sha256=normal.sha256, source_sha256=normal.source_sha256, created_at=self.clock.now(),
+        )  # fmt: skip
         try:
-            location = await self.store.put(
-                normal.path, kind=AssetKind.PHOTO, name=f"{id}{normal.extension}", content_type=normal.content_type
-            )
-        except (StoreUnavailable, StoreRefused) as error:
-            _log.error("photos.store_failed", reason=str(error))
-            raise StorageDown from error
-        try:
-            return await Photo.create(
-                id=id, owner_id=owner, filename=(file.filename or "photo")[:255], location=location,
-                content_type=normal.content_type, bytes=normal.bytes, width=normal.width, height=normal.height,
-                sha256=normal.sha256, source_sha256=normal.source_sha256, created_at=self.clock.now(),
-            )  # fmt: skip
-        except BaseException as error:
-            await asyncio.shield(self.store.delete(location))
+            await _write(photo)
+        except OperationalError as error:
+            # The database has answered: there is no row.
+            await self.store.delete(photo.location)
+            await asyncio.to_thread(normal.path.unlink, missing_ok=True)
             if isinstance(error, IntegrityError):
                 return await Photo.get(owner_id=owner, source_sha256=normal.source_sha256)
             raise
+        return photo
+
+    async def _put(self, normal: images.NormalPhoto) -> str:
+        try:
+            return await self.store.put(
+                normal.path, kind=AssetKind.PHOTO, name=normal.path.name, content_type=normal.content_type
+            )
+        except (StoreUnavailable, StoreRefused) as error:
+            await asyncio.to_thread(normal.path.unlink, missing_ok=True)
+            _log.error("photos.store_failed", reason=str(error))
+            raise StorageDown from error
 
     async def _work(self, call: "partial[T]") -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.workers, call)
+        """Work on files. Raises `StorageDown` when the disk is full, or does not work otherwise."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.workers, call)
+        except OSError as error:
+            _log.error("photos.disk_failed", reason=str(error))
+            raise StorageDown from error
+
+
+@transactional
+async def _write(photo: Photo) -> None:
+    """Shielded: a row that is half written when its caller is cancelled is written all the same."""
+    await photo.save(force_create=True)

@@ -33,7 +33,10 @@ class Picture:
 
 
 def finish_picture(path: Path, facts: Provenance) -> Picture:
-    """Decide the kind by content, decode fully, and write the facts into the file. Raises `ResultUnusable`."""
+    """Decide the kind by content, decode fully, and write the facts into the file.
+
+    Raises `ResultUnusable`, and `OSError` for the disk, which says nothing of the picture.
+    """
     try:
         with Image.open(path, formats=tuple(KINDS)) as image:
             if image.width * image.height > LARGEST_PIXELS:
@@ -43,6 +46,8 @@ def finish_picture(path: Path, facts: Provenance) -> Picture:
             miniature = placeholder(image)
         stamp(path, facts)
     except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ResultUnusable(reason="the image cannot be read.") from error
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from tortoise.expressions import Q
 from models.errors import ProviderError, ProviderRejected, ProviderUnavailable, SubmitUnknown
 from models.submission import Submission, SubmissionState
 from services.ports import Clock, Provider, ProviderJob
+from services.stuck import LONGEST_LOOK
 from services.unit_of_work import transactional
 
 GRACE = timedelta(minutes=10)
@@ -50,17 +51,17 @@ class Submissions:
             fresh = bool(await _change(row, SubmissionState.REFUSED, SubmissionState.INTENDED, created_at=now))
         if fresh:
             return await self._post(row)
-        return accepted_job(row) or await self._recover(row)
+        return accepted_job(row) or await self._recover(row, waited=now - row.created_at)
 
     async def _post(self, row: Submission) -> ProviderJob:
-        if self.clock.now() - row.created_at > STALE:
+        if (waited := self.clock.now() - row.created_at) > STALE:
             # This process was stopped in between, and another may have given the intent up.
-            return await self._recover(row)
+            return await self._recover(row, waited=waited)
         try:
             job = await self.provider.submit(row.endpoint, row.arguments, webhook_url=self._webhook(row))
         except SubmitUnknown as error:
             _log.warning("submit.unknown", submission=str(row.id), reason=error.message)
-            return await self._recover(row)
+            return await self._recover(row, waited=timedelta())
         except ProviderError as error:
             to = SubmissionState.REFUSED if isinstance(error, ProviderUnavailable) else SubmissionState.FAILED
             facts = {"error": error.facts.get("reason", error.message), "error_type": error.facts.get("type")}
@@ -102,19 +103,19 @@ class Submissions:
                     return accepted_job(row)
         return None
 
-    async def _recover(self, row: Submission) -> ProviderJob:
-        """Find a job whose answer was lost, in our rows (a webhook may have told) or the provider's list."""
+    async def _recover(self, row: Submission, *, waited: timedelta) -> ProviderJob:
+        """Find a job whose answer was lost, in our rows (a webhook may have told) or the provider's list.
+
+        `waited` is how long it is lost already. A clock that jumps neither ends the wait nor makes it longer.
+        """
+        waited = max(waited, timedelta())
         while True:
+            began = self.clock.now()
             await row.refresh_from_db()
             if job := accepted_job(row):
                 return job
-            if row.state is SubmissionState.REFUSED:
-                raise ProviderUnavailable(reason=row.error or "unknown")
-            if row.state is SubmissionState.FAILED:
-                # As it was the first time: a chain goes on after a refusal, and not after a lost answer.
-                error = SubmitUnknown if row.lost else ProviderRejected
-                raise error(reason=row.error or "unknown", type=row.error_type)
-            waited, looked = self.clock.now() - row.created_at, False
+            _raise_ended(row)
+            looked = False
             try:
                 if job := await self.find(row):
                     return job
@@ -128,6 +129,7 @@ class Submissions:
                     raise lost
                 continue  # a webhook told of it in this very moment
             await self.clock.sleep(LOOK_AGAIN_SECONDS)
+            waited += min(max(self.clock.now() - began, timedelta()), LONGEST_LOOK)
 
     async def _has_twin(self, row: Submission) -> bool:
         """Whether a job found by `needle` may be another call's: one under way, or a lost one of other arguments."""
@@ -153,6 +155,15 @@ def accepted_job(row: Submission) -> ProviderJob | None:
         response_url=row.response_url,
         cancel_url=row.cancel_url,
     )
+
+
+def _raise_ended(row: Submission) -> None:
+    """What the first caller heard of a call that is over, so that a chain goes on after a refusal only."""
+    if row.state is SubmissionState.REFUSED:
+        raise ProviderUnavailable(reason=row.error or "unknown")
+    if row.state is SubmissionState.FAILED:
+        error = SubmitUnknown if row.lost else ProviderRejected
+        raise error(reason=row.error or "unknown", type=row.error_type)
 
 
 async def close(job: UUID, to: SubmissionState, *, attempt: int = 0, error: str | None = None) -> None:

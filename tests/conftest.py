@@ -1,6 +1,7 @@
 """What every test stands on: a clean environment, no network but this machine, and both kinds of database."""
 
 import asyncio
+import gc
 import os
 import shutil
 import socket
@@ -35,6 +36,13 @@ for _name in [name for name in os.environ if name.upper() in OURS]:
 
 SERVICES = {urlsplit(url).hostname for url in (DATABASE_URL, REDIS_URL) if url}
 E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_collection_finish() -> None:
+    """What is collected stays to the end: looking through it again and again costs a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 class NetworkRefused(BaseException):

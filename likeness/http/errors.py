@@ -4,7 +4,8 @@ RequestRefused
 ├── BadInput, MethodNotAllowed, UnsupportedMedia, BodyTooSlow   BAD_USER_INPUT
 ├── PayloadTooLarge                                             PAYLOAD_TOO_LARGE
 ├── Unauthenticated                                             UNAUTHENTICATED
-└── Forbidden                                                   FORBIDDEN
+├── Forbidden                                                   FORBIDDEN
+└── NotStored                                                   INTERNAL_SERVER_ERROR
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from graphql import GraphQLError
+
+from likeness.http.request_id import current_request_id
 
 
 class Code(StrEnum):
@@ -82,3 +85,14 @@ class Forbidden(RequestRefused):
 
     status = 403
     code = Code.FORBIDDEN
+
+
+class NotStored(RequestRefused):
+    """What was sent could not be written on our side, as when the disk is full (RFC 4918, 11.5); it may work later."""
+
+    status = 507
+    code = Code.INTERNAL
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"retry-after": "60"})
+        self.extensions = {**(self.extensions or {}), "requestId": current_request_id()}

@@ -2,6 +2,7 @@
 
 import threading
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -76,7 +77,7 @@ class FilePart:
             self.close()
 
     def close(self) -> None:
-        """Close the file on disk."""
+        """Close the file on disk. Raises `OSError` when its last bytes find no room; it is closed even so."""
         if self._sink is not None:
             self._sink.close()
 
@@ -137,11 +138,12 @@ class FormReader:
         self.waiting = 0
 
     def close(self) -> None:
-        """Close every file, after a write that may still be going on in another thread."""
+        """Close every file, whole or not, after a write that may still be going on in another thread."""
         with self._disk:
             self._closed = True
             for part in self._unwritten:
-                part.close()
+                with suppress(OSError):
+                    part.close()
 
     def result(self) -> dict[str, Any]:
         """The operation with its files in place. Raises `BadInput` when something is missing."""

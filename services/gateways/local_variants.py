@@ -16,6 +16,7 @@ from PIL import Image
 from models.status import ImageFormat
 from services.asset_store import VARIANT_SIDES, StoreRefused
 from services.gateways.asset_names import checked_name
+from services.whole_files import save_whole
 
 FOLDER = "variants"
 EXTENSIONS = {ImageFormat.PNG: "png", ImageFormat.JPEG: "jpg", ImageFormat.WEBP: "webp"}
@@ -71,7 +72,7 @@ class Variant:
                 if image.width * image.height > LARGEST_PIXELS:
                     raise StoreRefused("The image is too large.")
                 image.thumbnail((self.width or image.width, self.height or image.height), reducing_gap=2.0)
-                self._opaque(image).save(to, SAVED_AS[self.extension], quality=QUALITY, optimize=False)
+                save_whole(self._opaque(image), to, SAVED_AS[self.extension], quality=QUALITY, optimize=False)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise StoreRefused("The image cannot be read.") from error
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -74,13 +75,15 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def server(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Server]]:
     """`server(**environ)` starts one; it ends with the test, and its log is shown when the test fails."""
     started: list[Server] = []
 
     def start(**environ: Any) -> Server:
         number, port = len(started), free_port()
         data_dir, log = tmp_path / f"data{number}", tmp_path / f"server{number}.log"
+        data_dir.mkdir()
+        shutil.copy(migrated_sqlite, data_dir / "likeness.sqlite")
         facts = {"DATA_DIR": data_dir, "PORT": port, "FAL_MODE": "sandbox", "SANDBOX_SPEED": 120, "FAL_POLL_SECONDS": 1}
         variables = foreign_environ() | {name: str(value) for name, value in (facts | environ).items()}
         started.append(Server(data_dir=data_dir, environ=variables, port=port, log=log))

@@ -113,6 +113,8 @@ def test_demo_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM in the middle stop the server, too, without a traceback."""
     command = [sys.executable, "-m", "likeness", "demo", "--data-dir", "kept"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A run of the tests that a shell put in the background ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, env=foreign_environ(), cwd=tmp_path, **pipes) as demo:
         for line in demo.stdout:
             if "Uploaded" in line:

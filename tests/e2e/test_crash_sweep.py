@@ -12,14 +12,13 @@ from tests.e2e.crashing.points import CRASH_POINTS, located
 from tests.e2e.crashing.sweep import expected, sweep
 
 DEFAULT = [
-    "training.accept:before-commit", "training.enqueue:before", "training.answer:before", "archive.upload:after",
-    "training.intent:after", "training.post:unanswered", "training.adopt:before", "training.adopt:after",
-    "training.ended:after", "weights.put:after", "training.complete:before-commit", "training.close:before",
-    "generation.enqueue:before", "generation.post:before", "generation.post:unanswered", "generation.adopt:after",
-    "picture.put:after", "generation.complete:before-telling",
+    "training.accept:before-commit", "training.enqueue:before", "archive.upload:after", "training.intent:after",
+    "training.post:unanswered", "training.adopt:after", "weights.put:after", "training.close:before",
+    "generation.enqueue:before", "generation.post:unanswered", "picture.put:after",
+    "generation.complete:before-telling",
 ]  # fmt: skip
 POINTS = list(CRASH_POINTS) if os.environ.get("CRASH_POINTS") == "all" else DEFAULT
-LIVES = 3  # points that one server dies at in turn: a test of its own, so that tests can be run beside each other
+LIVES = 4  # points that one server dies at in turn: a test of its own, so that tests can be run beside each other
 SHARES = [POINTS[first : first + LIVES] for first in range(0, len(POINTS), LIVES)]
 
 

@@ -21,7 +21,7 @@ from tests.e2e.crashing.sweep import submitted
 SPEED = 5  # a training of 500 steps takes 40 seconds: longer than anybody is dead or asleep
 STEPS = 500
 TAKEN_OVER_WITHIN = 30.0
-ASLEEP = 20.0
+ASLEEP = 30.0  # seconds of SIGSTOP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ async def wake_up(crowd: Crowd) -> None:
 
 @pytest.mark.timeout(240)
 async def test_one_dies_and_one_sleeps(crowd: Crowd, tmp_path: Path) -> None:
-    """kill -9, and SIGSTOP for 20 s: their runs are taken over, paid for once, and told at a third without a gap."""
+    """kill -9, and SIGSTOP for 30 s: their runs are taken over, paid for once, and told at a third without a gap."""
     assert timedelta(seconds=ASLEEP) > DEAD_AFTER
     caller = crowd.cluster.caller(crowd.server)
     photos = await caller.upload(draw_photos(tmp_path, 1))

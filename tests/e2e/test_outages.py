@@ -23,7 +23,8 @@ from tests.services_for_tests import free_port
 PROGRESS = (
     "subscription ($id: ID!, $after: Int) { trainingProgress(trainingId: $id, afterSeq: $after) { seq status at } }"
 )
-AWAY = 8.0  # seconds without Redis: longer than the rows are left unread
+CANCEL = "mutation ($id: ID!) { cancelTraining(input: {id: $id}) { training { status } userErrors { message } } }"
+LONG = 1500  # steps: one event a second, and twice as many of them as are waited for
 SLOWEST = 7.0  # the rows are read every 5 s
 FAST = 1.0
 DARK = 5.0  # seconds without PostgreSQL
@@ -71,23 +72,24 @@ async def test_redis_away(tmp_path: Path, postgres_url: str, valkey: ValkeyServe
     async with cluster.running(first, second):
         caller = cluster.caller(first)
         photos = await caller.upload(draw_photos(tmp_path, 1))
-        training = await caller.train(photos, "key", steps=1000)
+        training = await caller.train(photos, "key", steps=LONG)
         watch = Watch(cluster.caller(await not_working_on(cluster, training, (first, second))), training)
         watching = asyncio.create_task(watch.run())
-        await watch.next_delays(8)  # the first ones were stored before
-        with_redis = await watch.next_delays(5)
+        await watch.next_delays(3)  # the first ones were stored before
+        with_redis = await watch.next_delays(4)
         valkey.stop()
         async with asyncio.timeout(40):
-            without_redis = await watch.next_delays(8)
+            without_redis = await watch.next_delays(5)
         valkey.start()
-        await watch.next_delays(8)  # the connection is made anew
-        again = await watch.next_delays(5)
+        await watch.next_delays(7)  # the connection is made anew
+        again = await watch.next_delays(4)
+        await caller.ask(CANCEL, id=training)
         async with asyncio.timeout(60):
             await watching
         assert (await caller.ask(AUDIT))["balanced"]
     print(f"median delays: {[round(statistics.median(d), 2) for d in (with_redis, without_redis, again)]}")  # noqa: T201
     assert list(range(1, len(watch.seqs) + 1)) == watch.seqs
-    assert "COMPLETED" == watch.status
+    assert "CANCELLED" == watch.status
     assert 1 == len(submitted(tmp_path / "data"))
     assert statistics.median(with_redis) < FAST
     assert max(without_redis) < SLOWEST

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import re
 import sqlite3
 import tempfile
@@ -18,6 +19,7 @@ from tests.simulation.processes import ProcessDead, current
 from tests.simulation.saving import SAVING, check_saved
 
 
+@functools.cache
 def template() -> bytes:
     """The newest schema, made once by the real migrations."""
     with tempfile.TemporaryDirectory() as folder:

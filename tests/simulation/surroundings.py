@@ -85,6 +85,8 @@ class FaultyListener:
 class FaultyBus:
     """Loses, doubles and delays messages."""
 
+    reread_seconds = 5.0
+
     def __init__(self, faults: Faults, on_problem: Callable[[str], None]) -> None:
         self.faults = faults
         self.on_problem = on_problem

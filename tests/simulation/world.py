@@ -34,6 +34,7 @@ from tests.simulation.virtual_time import MIDDAY, VirtualClock, VirtualLoop
 
 GRACE = timedelta(minutes=3)  # shorter than in service: the wait is a loop
 CALM_AFTER, LONGEST = 1200.0, 8 * 3600.0  # seconds until the faults stop, and until every job must have ended
+DEFAULTS = Settings(_env_file=None)  # reading them for each seed would cost a sixth of its time
 LOST_WEIGHTS = "https://files.example/old/weights"
 
 
@@ -190,10 +191,12 @@ class World:
 
     def _settings(self) -> Settings:
         dice = self.faults.dice
-        return Settings(
-            _env_file=None, public_url=dice.choice([None, "https://likeness.example", "https://likeness.example"]),
-            fal_poll_seconds=dice.choice([10, 20, 60]), min_photos=1, daily_credits=dice.choice([0, 20, 30, 60]),
-        )  # fmt: skip
+        chosen = {
+            "public_url": dice.choice([None, "https://likeness.example", "https://likeness.example"]),
+            "fal_poll_seconds": dice.choice([10, 20, 60]), "min_photos": 1,
+            "daily_credits": dice.choice([0, 20, 30, 60]),
+        }  # fmt: skip
+        return DEFAULTS.model_copy(update=chosen)
 
     def _assembly(self) -> Assembly:
         gateways = Gateways(

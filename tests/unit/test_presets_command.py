@@ -1,5 +1,6 @@
 """`likeness presets`: what an operator does without a deploy."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ NEW = ["add", "my_pop", "--name", "Pop", "--prompt", "{trigger}, pop art", "--de
 
 
 @pytest.fixture(autouse=True)
-def _data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _data_dir(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database of its own."""
+    shutil.copy(migrated_sqlite, tmp_path / "likeness.sqlite")
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 

@@ -1,0 +1,67 @@
+"""Photos that were stored and whose row never came, because their process or its database went away in between."""
+
+import asyncio
+import mimetypes
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from models.photo import Photo
+from services.ports import AssetKind, AssetStore, Clock, StoreKeyRefused, StoreRefused
+
+UNFINISHED_FOR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedPhotos:
+    """Removes them: nobody could see or delete them.
+
+    While a photo is taken in, the file that is stored lies in the temporary folder under the photo's id.
+    """
+
+    store: AssetStore
+    clock: Clock
+    temp_dir: Path
+
+    async def remove(self) -> int:
+        """Remove those that nobody has worked on for an hour; how many there were."""
+        before = (self.clock.now() - UNFINISHED_FOR).timestamp()
+        files = await asyncio.to_thread(_older, self.temp_dir, before)
+        return sum([await self._remove(file) for file in files])
+
+    async def _remove(self, file: Path) -> bool:
+        known = await Photo.exists(id=UUID(file.stem))
+        if not known:
+            await self._remove_copy(file)
+        await asyncio.to_thread(file.unlink, missing_ok=True)
+        return not known
+
+    async def _remove_copy(self, file: Path) -> None:
+        """A store tells the location of a name by taking it again, which changes nothing."""
+        kind = mimetypes.guess_type(file.name)[0] or "image/jpeg"
+        try:
+            location = await self.store.put(file, kind=AssetKind.PHOTO, name=file.name, content_type=kind)
+        except StoreKeyRefused:
+            raise
+        except StoreRefused:
+            return  # it was never taken
+        await self.store.delete(location)
+
+
+def _older(folder: Path, before: float) -> list[Path]:
+    old = []
+    for file in filter(is_unfinished, folder.iterdir()):
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < before:
+                old.append(file)
+    return old
+
+
+def is_unfinished(file: Path) -> bool:
+    """Whether it is the file of a photo that is, or was, being taken in."""
+    try:
+        return str(UUID(file.stem)) == file.stem and file.is_file()
+    except ValueError:
+        return False

@@ -1,0 +1,84 @@
+"""A PostgreSQL that goes away: its connections are cut, or an answer of it is lost or late."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from likeness.db import connected
+from tests.e2e.crashing.cluster import Wire
+
+# How PostgreSQL says that a row is written, and that all is committed (protocol 3.0, CommandComplete).
+INSERTED, COMMITTED = b"INSERT 0 1\0", b"COMMIT\0"
+
+
+class LosingWire(Wire):
+    """A wire on which the first answer with `lose` in it is lost, with its connection, or one with `hold` waits."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.lose: bytes | None = None
+        self.hold: bytes | None = None
+        self.held = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        there, back = await asyncio.open_connection(*self._target)
+        self._writers |= {writer, back}
+        await asyncio.gather(self._pass_on(reader, back), self._answer(there, writer))
+        self._writers -= {writer, back}
+
+    async def _answer(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                if self.lose is not None and self.lose in data:
+                    self.lose = None
+                    to.transport.abort()
+                    return
+                if self.hold is not None and self.hold in data:
+                    self.hold = None
+                    self.held.set()
+                    await self.let_go.wait()
+                to.write(data)
+                await to.drain()
+        to.close()
+
+    async def _pass_on(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                to.write(data)
+                await to.drain()
+        to.close()
+
+
+@asynccontextmanager
+async def connected_by_wire(url: str) -> AsyncIterator[LosingWire]:
+    """The PostgreSQL at `url`, opened for this process over a wire."""
+    address = urlsplit(url)
+    wire = LosingWire(address.hostname or "127.0.0.1", address.port or 5432)
+    await wire.mend()
+    user = f"{address.netloc.rpartition('@')[0]}@" if "@" in address.netloc else ""
+    try:
+        async with connected(address._replace(netloc=f"{user}127.0.0.1:{wire.port}").geturl()):
+            try:
+                yield wire
+            finally:
+                wire.let_go.set()
+    finally:
+        await wire.cut()
+
+
+def then(call: Callable[..., Awaitable[Any]], after: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
+    """The same call, and right after it something else."""
+
+    async def both(*args: Any, **options: Any) -> Any:
+        result = await call(*args, **options)
+        await after()
+        return result
+
+    return both
