@@ -38,6 +38,11 @@ SERVICES = {urlsplit(url).hostname for url in (DATABASE_URL, REDIS_URL) if url}
 E2E = Path(__file__).parent / "e2e"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that wait for processes or have a time limit of their own come first, and short ones fill the end."""
+    items.sort(key=lambda item: not (item.path.is_relative_to(E2E) or item.get_closest_marker("timeout")))
+
+
 def pytest_collection_finish() -> None:
     """What is collected stays to the end: looking through it again and again costs a fifth of the time."""
     gc.collect()
