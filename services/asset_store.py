@@ -49,6 +49,9 @@ class AssetStore(Protocol):
     async def delete(self, location: str) -> None:
         """Remove the file; deleting what is gone is not an error."""
 
+    async def forget(self, kind: AssetKind, name: str) -> None:
+        """Remove what a `put` of this name may have left, when its answer never came; nothing there is fine."""
+
     async def healthy(self) -> bool:
         """Whether the store can be used now."""
 

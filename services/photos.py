@@ -1,6 +1,7 @@
 """Photos: taken in, checked one by one, kept once per owner."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -179,7 +180,9 @@ class PhotoService:
                 normal.path, kind=AssetKind.PHOTO, name=normal.path.name, content_type=normal.content_type
             )
         except (StoreUnavailable, StoreRefused) as error:
-            await asyncio.to_thread(normal.path.unlink, missing_ok=True)
+            # An answer that was lost may have left a copy: the name stays, for `UnfinishedPhotos`, and the pixels go.
+            lost = isinstance(error, StoreUnavailable)
+            await asyncio.to_thread(partial(os.truncate, normal.path, 0) if lost else normal.path.unlink)
             _log.error("photos.store_failed", reason=str(error))
             raise StorageDown from error
 

@@ -1,7 +1,6 @@
-"""Photos that were stored and whose row never came, because their process or its database went away in between."""
+"""Photos that were stored and whose row never came: process, store or database went away in between."""
 
 import asyncio
-import mimetypes
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from models.photo import Photo
-from services.ports import AssetKind, AssetStore, Clock, StoreKeyRefused, StoreRefused
+from services.ports import AssetKind, AssetStore, Clock
 
 UNFINISHED_FOR = timedelta(hours=1)
 
@@ -18,7 +17,8 @@ UNFINISHED_FOR = timedelta(hours=1)
 class UnfinishedPhotos:
     """Removes them: nobody could see or delete them.
 
-    While a photo is taken in, the file that is stored lies in the temporary folder under the photo's id.
+    While a photo is taken in, the file that is stored lies in the temporary folder under the photo's id; an empty one
+    stays there when the store did not answer.
     """
 
     store: AssetStore
@@ -34,20 +34,9 @@ class UnfinishedPhotos:
     async def _remove(self, file: Path) -> bool:
         known = await Photo.exists(id=UUID(file.stem))
         if not known:
-            await self._remove_copy(file)
+            await self.store.forget(AssetKind.PHOTO, file.name)
         await asyncio.to_thread(file.unlink, missing_ok=True)
         return not known
-
-    async def _remove_copy(self, file: Path) -> None:
-        """A store tells the location of a name by taking it again, which changes nothing."""
-        kind = mimetypes.guess_type(file.name)[0] or "image/jpeg"
-        try:
-            location = await self.store.put(file, kind=AssetKind.PHOTO, name=file.name, content_type=kind)
-        except StoreKeyRefused:
-            raise
-        except StoreRefused:
-            return  # it was never taken
-        await self.store.delete(location)
 
 
 def _older(folder: Path, before: float) -> list[Path]:

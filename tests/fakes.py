@@ -77,6 +77,11 @@ class MemoryStore:
     async def delete(self, location: str) -> None:
         self.files.pop(location, None)
 
+    async def forget(self, kind: AssetKind, name: str) -> None:
+        if not self.works:
+            raise StoreUnavailable("away")
+        await self.delete(f"{kind}/{name}")
+
     async def healthy(self) -> bool:
         return self.works
 

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ import stamina
 
 from models.status import ImageFormat
 from services.gateways.asset_names import checked_name
+from services.gateways.cloudinary_asset import LOCATION_CHARACTERS, Asset
 from services.gateways.cloudinary_errors import read_error, store_error
 from services.ports import AssetKind, AssetMissing, StoreRefused, StoreUnavailable
 
@@ -30,33 +30,8 @@ HEALTH_SECONDS = 5.0
 # Cloudinary takes 100 MB in one request; the SDK holds a request in memory twice, so large files go in parts.
 WHOLE_BYTES = 40 << 20
 PART_BYTES = 20_000_000
-LOCATION_CHARACTERS = 500
 DELIVERY = "/image/upload/"
 FORMATS = {ImageFormat.PNG: "png", ImageFormat.JPEG: "jpg", ImageFormat.WEBP: "webp"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asset:
-    """What a location says: enough to find the file again whatever happens to our settings."""
-
-    resource_type: str  # image or raw
-    type: str  # upload is public, authenticated is private
-    public_id: str
-    format: str
-    secure_url: str
-
-    @classmethod
-    def at(cls, location: str) -> "Asset":
-        """Raises `StoreRefused` for what is not a location of this store."""
-        parts = location.split("|", 4)
-        if len(parts) != 5:
-            raise StoreRefused("This is not a location of the Cloudinary store.")
-        return cls(resource_type=parts[0], type=parts[1], public_id=parts[2], format=parts[3], secure_url=parts[4])
-
-    @property
-    def location(self) -> str:
-        """The text that `at` reads."""
-        return f"{self.resource_type}|{self.type}|{self.public_id}|{self.format}|{self.secure_url}"
 
 
 class CloudinaryStore:
@@ -165,14 +140,13 @@ class CloudinaryStore:
     async def delete(self, location: str) -> None:
         """Remove the file and its cached copies; deleting what is gone is not an error."""
         asset = Asset.at(location)
-        await self._call(
-            cloudinary.uploader.destroy,
-            asset.public_id,
-            resource_type=asset.resource_type,
-            type=asset.type,
-            invalidate=True,
-            timeout=self._timeout,
-        )
+        await self._destroy(asset.public_id, resource_type=asset.resource_type, type=asset.type)
+
+    async def forget(self, kind: AssetKind, name: str) -> None:
+        """Remove what a `put` may have left; see `AssetStore.forget`."""
+        place = self._place(kind, name)
+        public_id = "/".join(filter(None, [place.pop("folder", None), place.pop("public_id")]))
+        await self._destroy(public_id, **place)
 
     async def healthy(self) -> bool:
         """Whether the API answers and takes our credentials."""
@@ -214,6 +188,9 @@ class CloudinaryStore:
             **self._account,
         )
         return url
+
+    async def _destroy(self, public_id: str, **place: str) -> None:
+        await self._call(cloudinary.uploader.destroy, public_id, **place, invalidate=True, timeout=self._timeout)
 
     async def _call(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
         work = partial(function, *args, **options, **self._account)

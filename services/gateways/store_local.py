@@ -137,6 +137,10 @@ class LocalStore:
             raise StoreUnavailable(f"The local store could not delete {location}: {error.strerror}.") from error
         await self._forget_variants(location)
 
+    async def forget(self, kind: AssetKind, name: str) -> None:
+        """Remove what a `put` may have left; see `AssetStore.forget`."""
+        await self.delete(f"{FOLDERS[kind]}/{name}")
+
     async def healthy(self) -> bool:
         """Whether a file can be written."""
         return await asyncio.to_thread(self._can_write)

@@ -104,10 +104,10 @@ async def unpack(stage: Stage, content: bytes) -> dict[str, Any]:
 
 
 def emptied(stage: Stage, payload: dict[str, Any], *received: Path) -> dict[str, Any]:
-    """Remove what the request brought; nothing else may be there."""
+    """Remove what the request brought; nothing else may take room there."""
     for path in received:
         path.unlink()
-    assert [] == list(stage.folder.iterdir())
+    assert 0 == sum(path.stat().st_size for path in stage.folder.iterdir())
     return payload
 
 

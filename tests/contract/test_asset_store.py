@@ -116,6 +116,18 @@ async def test_delete_twice(kind: AssetKind, store: AssetStore, source: Path, tm
     assert not (tmp_path / "back").exists()
 
 
+@pytest.mark.parametrize("kind", AssetKind)
+async def test_forget(kind: AssetKind, store: AssetStore, source: Path, tmp_path: Path) -> None:
+    """Whoever was not told the location can remove the file by its name, twice, and no other file."""
+    kept = await store.put(source, kind=kind, name="kept.png", content_type="image/png")
+    location = await put(store, source, kind)
+    await store.forget(kind, NAMES[kind])
+    await store.forget(kind, NAMES[kind])
+    with pytest.raises(AssetMissing):
+        await store.fetch(location, tmp_path / "back")
+    await store.fetch(kept, tmp_path / "back")
+
+
 async def test_kinds_do_not_meet(store: AssetStore, source: Path, tmp_path: Path) -> None:
     """The same name in two kinds is two files."""
     image = await store.put(source, kind=AssetKind.IMAGE, name="a.png", content_type="image/png")

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.errors import StorageDown
 from models.ids import new_id
-from services.ports import AssetKind, StoreKeyRefused, StoreRefused, StoreUnavailable
+from services.ports import AssetKind, StoreKeyRefused, StoreUnavailable
+from services.uploads import UploadedFile
+from tests.photos import jpeg_bytes
 from tests.service import rows
 from tests.service.process import Process, on_sqlite
 
@@ -30,9 +33,13 @@ async def left(process: Process, *, age: timedelta, stored: bool = True) -> Path
     file.write_bytes(b"pixels")
     if stored:
         await process.store.put(file, kind=AssetKind.PHOTO, name=file.name, content_type="image/jpeg")
-    moment = (process.clock.now() - age).timestamp()
-    os.utime(file, (moment, moment))
+    aged(file, process.clock.now() - age)
     return file
+
+
+def aged(file: Path, since: datetime) -> None:
+    """Nobody has worked on it since."""
+    os.utime(file, (since.timestamp(), since.timestamp()))
 
 
 def raising(error: Exception) -> Callable[..., Awaitable[str]]:
@@ -68,11 +75,11 @@ async def test_a_photo_with_a_row(process: Process) -> None:
 async def test_the_store_is_in_trouble(
     process: Process, monkeypatch: pytest.MonkeyPatch, *, trouble: Exception
 ) -> None:
-    """The file is kept, by every other sweep too, until the store has taken it."""
+    """The file is kept, by every other sweep too, until the store has removed its copy."""
     await left(process, age=30 * HOUR)
     sweep = process.assembly.upkeep.unfinished_photos
     with monkeypatch.context() as patch:
-        patch.setattr(process.store, "put", raising(trouble))
+        patch.setattr(process.store, "forget", raising(trouble))
         with pytest.raises(type(trouble)):
             await sweep.remove()
     assert 0 == await process.assembly.housekeeping.remove_temporary()
@@ -80,9 +87,22 @@ async def test_the_store_is_in_trouble(
     assert ({}, []) == (process.store.files, list(process.folder.iterdir()))
 
 
-async def test_the_store_refuses(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was only half written was never stored, so that there is nothing to remove but itself."""
-    await left(process, age=2 * HOUR, stored=False)
-    monkeypatch.setattr(process.store, "put", raising(StoreRefused("not an image")))
+async def test_the_stores_answer_is_lost(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused with a code; the copy that nobody knows of is removed after an hour, and no pixels wait here for that."""
+    file, put = process.folder / "received", process.store.put
+    file.write_bytes(jpeg_bytes())
+    received = UploadedFile(path=file, filename="a.jpg", content_type="image/jpeg", bytes=1000)
+
+    async def stored_in_silence(*args: Any, **options: Any) -> str:
+        await put(*args, **options)
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(process.store, "put", stored_in_silence)
+    with pytest.raises(StorageDown):
+        await process.assembly.photos.upload((await process.user()).id, [received])
+    file.unlink()
+    (name,) = process.folder.iterdir()
+    assert (1, 0) == (len(process.store.files), name.stat().st_size)
+    aged(name, process.clock.now() - 2 * HOUR)
     assert 1 == await process.assembly.upkeep.unfinished_photos.remove()
-    assert [] == list(process.folder.iterdir())
+    assert ({}, []) == (process.store.files, list(process.folder.iterdir()))
