@@ -64,7 +64,7 @@ class TrainingFinish:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         try:
             weights = await self._fetch_weights(weights_url, folder / "weights")
-            await self._say(training.id, 0.5, f"Weights received ({weights.bytes / 1e6:.1f} MB)")
+            await self._say(training.id, 0.5, f"Weights received ({weights.bytes / 1e3:,.0f} kB)")
             columns = {
                 "weights_location": await self._put(weights, f"{training.model_id}.safetensors"),
                 "weights_sha256": weights.sha256,
