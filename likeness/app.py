@@ -2,11 +2,12 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import TypedDict
 from uuid import UUID
 
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -27,13 +28,19 @@ from likeness.http.webhooks import webhook_route
 from likeness.settings import Settings
 from likeness.wiring import media_root, wired
 from models.errors import NotSignedIn
+from models.user import User
 from schema.context import Context
 from schema.root import build_schema
+from services.database import DATABASE_ERRORS
 from services.health import database_works
 
 SWEEP_SECONDS = 30.0
 UPKEEP_SECONDS = 60.0
+TASK_SECONDS = 3.0  # longest wait for a sweep that is cancelled
+STOP_SECONDS = 12.0  # longest wait for the end of all work; a step of a run may take ten seconds to clean up
 CREDENTIALS = ("authorization", "x-telegram-user-id")
+
+_log = structlog.get_logger()
 
 
 class State(TypedDict):
@@ -80,11 +87,10 @@ class Server:
             WebSocketRoute("/graphql", graphql),
             page_files_route(),
             *health_routes(ready=self._ready),
+            media_route(media_root(self._settings), self._may_read, self._prepare),
         ]
         if self._settings.public_url is not None:
             routes.append(webhook_route(self._receive, limits=limits))
-        if self._settings.cloudinary is None:
-            routes.append(media_route(media_root(self._settings), self._may_read, self._prepare))
         return routes
 
     def middleware(self) -> list[Middleware]:
@@ -111,15 +117,18 @@ class Server:
         everything = self._running()
         asked = {name.lower(): value for name, value in connection.params.items() if isinstance(value, str)}
         credentials = {name: asked.get(name) or connection.headers.get(name) for name in CREDENTIALS}
+        signed_in: User | Exception
         try:
-            viewer = await everything.services.identity.authenticate(
+            signed_in = await everything.services.identity.authenticate(
                 authorization=credentials["authorization"],
                 telegram_id=credentials["x-telegram-user-id"],
                 client_host=connection.client_host,
             )
         except NotSignedIn as error:
             raise Unauthenticated(str(error)) from error
-        return Context.build(services=everything.services, viewer=viewer, request_id=connection.request_id)
+        except DATABASE_ERRORS as error:
+            signed_in = error  # `health` says what works without knowing who asks
+        return Context.build(everything.services, signed_in, connection.request_id)
 
     async def _ready(self) -> Mapping[str, bool]:
         return {"started": self._wired is not None, "database": await database_works()}
@@ -141,20 +150,33 @@ class Server:
 @asynccontextmanager
 async def working(everything: Assembly) -> AsyncIterator[None]:
     """Work on durable runs and sweep, until the block ends."""
-    await everything.gateways.jobs.start(everything.runs)
     presence = everything.presence
+    if presence is not None and everything.settings.redis_url is None and await presence.others():
+        _log.warning("bus.redis_missing", reason="Others use this database: set REDIS_URL, or events come late.")
+    await everything.gateways.jobs.start(everything.runs)
     tasks = [asyncio.create_task(_sweep_forever(everything)), asyncio.create_task(_keep_up_forever(everything))]
     if presence is not None:
         tasks += [asyncio.create_task(presence.beat_forever()), asyncio.create_task(presence.watch_forever())]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await everything.gateways.jobs.stop()
-        if presence is not None:
-            await presence.leave()
+        stopping = asyncio.create_task(_stop(everything, tasks))
+        await asyncio.wait({stopping}, timeout=STOP_SECONDS)
+        if stopping.done():
+            stopping.result()
+        else:
+            _log.warning("stop.incomplete", after_seconds=STOP_SECONDS)
+
+
+async def _stop(everything: Assembly, tasks: Collection[asyncio.Task[None]]) -> None:
+    """End the tasks and the runs. May last for ever while the database is silent: a connection is not given back."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=TASK_SECONDS)
+    await everything.gateways.jobs.stop()
+    if everything.presence is not None:
+        with suppress(*DATABASE_ERRORS):  # the others notice our silence
+            await everything.presence.leave()
 
 
 async def _keep_up_forever(everything: Assembly) -> None:

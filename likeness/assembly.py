@@ -29,6 +29,7 @@ from services.ports import Run
 from services.presence import Presence
 from services.presets import PresetService
 from services.rescue import Rescue
+from services.sharing import Sharing
 from services.submissions import Submissions
 from services.training import TrainingService
 from services.training_changes import TrainingChanges
@@ -67,6 +68,7 @@ class Assembly:
             credits=self.credits,
             health=HealthService(store=self.gateways.store, provider=self.gateways.provider),
             removal=self.upkeep.removal,
+            sharing=Sharing(clock=self.gateways.clock),
             store=self.gateways.store,
         )
 

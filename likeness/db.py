@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from asyncpg.exceptions import InterfaceError, PostgresError
 from tortoise import Tortoise
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
 from tortoise.migrations.api.migrate import migrate as run_migrations
 
+from likeness.database_url import sqlite_file, tortoise_connection
 from services.presets import seed_presets
 
 MODEL_MODULES = [
@@ -32,20 +34,22 @@ MODEL_MODULES = [
     "models.link",
 ]
 MIGRATION_LOCK = 7_105_931  # any constant: pg_advisory_lock serialises processes that migrate at once
-SQLITE_OPTIONS = "journal_mode=WAL&synchronous=NORMAL&busy_timeout=30000"
+# A server that has gone silent, as after a lost network, sends no error: the driver gives up by itself.
+CONNECT_SECONDS = 10.0
+STATEMENT_SECONDS = 15.0
 
 
 def tortoise_config(url: str, *, migrating: bool = False) -> dict[str, Any]:
     """Tortoise's configuration for `sqlite://<path>` or `postgres://...`.
 
     While migrating, SQLite's foreign keys are off: a rebuilt table would otherwise take its children's rows with it.
+    On PostgreSQL a statement may take 15 seconds, and one of a migration as long as it needs.
     """
-    if url.startswith("sqlite"):
-        url = f"{url}?{SQLITE_OPTIONS}&foreign_keys={'OFF' if migrating else 'ON'}"
-    else:
-        url = url.replace("postgresql://", "postgres://", 1)
+    connection = tortoise_connection(url, foreign_keys=not migrating)
+    if not (migrating or url.startswith("sqlite")):
+        connection["credentials"] |= {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
     return {
-        "connections": {"default": url},
+        "connections": {"default": connection},
         "apps": {"models": {"models": MODEL_MODULES, "migrations": "models.migrations"}},
         "use_tz": True,
         "timezone": "UTC",
@@ -57,9 +61,17 @@ async def connected(url: str) -> AsyncIterator[TortoiseContext]:
     """Open the database for this process; every task of it may query until the block ends."""
     context = await Tortoise.init(config=tortoise_config(url), _enable_global_fallback=True)
     try:
+        if url.startswith("sqlite"):
+            async with context.db().acquire_connection() as connection:
+                await connection.create_function("UPPER", 1, _upper, deterministic=True)
         yield context
     finally:
         await context.close_connections()
+
+
+def _upper(text: str | None) -> str | None:
+    """SQLite's own UPPER knows only ASCII letters."""
+    return None if text is None else text.upper()
 
 
 class DatabaseUnusable(Exception):
@@ -73,15 +85,14 @@ async def migrate(url: str) -> None:
     """
     try:
         await _migrate(url)
-    except (BaseORMException, asyncpg.PostgresError, sqlite3.Error, OSError) as error:  # type: ignore[attr-defined]
-        raise DatabaseUnusable(str(error) or type(error).__name__) from error
+    except (BaseORMException, PostgresError, InterfaceError, sqlite3.Error, OSError) as error:
+        raise DatabaseUnusable(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 async def _migrate(url: str) -> None:
-    if url.startswith("sqlite"):
-        file = Path(url.removeprefix("sqlite://"))
+    if file := sqlite_file(url):
         await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
-        await asyncio.to_thread(_check_sqlite, file)
+        await asyncio.to_thread(check_sqlite, file)
         with file.with_name(f"{file.name}.migrating").open("w") as lock_file:
             await asyncio.to_thread(fcntl.flock, lock_file, fcntl.LOCK_EX)
             await _apply(url)
@@ -94,8 +105,11 @@ async def _migrate(url: str) -> None:
         await lock.close()
 
 
-def _check_sqlite(file: Path) -> None:
-    """Read the file once: aiosqlite's thread outlives a connection that fails, and the process would never end."""
+def check_sqlite(file: Path) -> None:
+    """Read the file once. Raises `sqlite3.Error`.
+
+    aiosqlite's thread outlives a connection that fails, and the process would never end.
+    """
     with contextlib.closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA schema_version").fetchone()
 

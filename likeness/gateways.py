@@ -12,7 +12,7 @@ Prepare = Callable[[str], Awaitable[None]]
 
 
 async def nothing(path: str) -> None:
-    """For stores that serve their files themselves."""
+    """For stores without files that are made when asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,34 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from likeness.database_url import checked_database_url, sqlite_file
+from likeness.settings_checks import (
+    checked_origin,
+    checked_public_url,
+    checked_redis_url,
+    checked_web_address,
+    cloudinary_account,
+)
 from services.generators import ENDPOINTS
+
+CHECKS = {
+    "public_url": checked_public_url,
+    "database_url": checked_database_url,
+    "redis_url": checked_redis_url,
+    "jwt_jwks_url": checked_web_address,
+}
 
 RETIRED = {
     "AIML_API_KEY": "AIML is gone; pictures come from fal.ai (FAL_KEY).",
@@ -93,6 +115,11 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(checked_origin, value))
+
     @field_validator("fal_model_aliases", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
@@ -113,18 +140,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{unknown[0]} is none of {', '.join(sorted(ENDPOINTS))}")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "database_url", "redis_url", "jwt_jwks_url")
     @classmethod
-    def _no_slash(cls, value: str | None) -> str | None:
-        if value is not None and not (urlsplit(value).scheme in {"http", "https"} and urlsplit(value).hostname):
-            raise ValueError("must begin with https:// or http:// and a host")
-        return value.rstrip("/") if value else value
+    def _addresses(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return CHECKS[str(info.field_name)](value) if value else value
 
-    @field_validator("database_url")
+    @field_validator("cloudinary_url")
     @classmethod
-    def _known_database(cls, value: str | None) -> str | None:
-        if value and urlsplit(value).scheme not in {"postgres", "postgresql", "sqlite"}:
-            raise ValueError("must begin with postgres:// or sqlite://")
+    def _account(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            cloudinary_account(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -156,9 +181,19 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite://{self.data_dir.absolute() / 'likeness.sqlite'}"
 
     @property
+    def database_setting(self) -> str:
+        """The name of the setting that says where the database is."""
+        return "DATABASE_URL" if self.database_url else "DATA_DIR"
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The database's file; None for PostgreSQL."""
+        return sqlite_file(self.database)
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the database is a file of this machine."""
-        return self.database.startswith("sqlite")
+        return self.sqlite_file is not None
 
     @property
     def simulated(self) -> bool:
@@ -185,26 +220,19 @@ class Settings(BaseSettings):
                 "api_secret": self.cloudinary_api_secret.get_secret_value(),
                 "upload_prefix": os.environ.get("CLOUDINARY_UPLOAD_PREFIX"),
             }  # fmt: skip
-        if self.cloudinary_url is None:
-            return None
-        url = urlsplit(self.cloudinary_url.get_secret_value())
-        prefix = parse_qs(url.query).get("upload_prefix", [None])[0]
-        parts = {"cloud_name": url.hostname, "api_key": url.username, "api_secret": url.password}
-        if url.scheme != "cloudinary" or not all(parts.values()):
-            raise SettingsError("CLOUDINARY_URL must look like cloudinary://key:secret@cloud.")
-        return parts | {"upload_prefix": prefix}
+        return cloudinary_account(self.cloudinary_url.get_secret_value()) if self.cloudinary_url else None
 
 
 def load_settings() -> Settings:
     """Read the environment and `.env`. Raises `SettingsError` with one sentence about what is wrong."""
     try:
-        settings = Settings()
+        return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() + ": " if first["loc"] else ""
         raise SettingsError(f"{name}{first['msg'].removeprefix('Value error, ')}.") from None
-    _ = settings.cloudinary
-    return settings
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f".env cannot be read as UTF-8 text ({error}).") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,29 +4,34 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 
 from likeness.assembly import Assembly
+from likeness.data_dir import prepare_data_dir, runs_file
 from likeness.db import connected
-from likeness.gateways import Gateways, nothing
+from likeness.gateways import Gateways
 from likeness.sandbox.app import create_sandbox
-from likeness.settings import Settings
+from likeness.settings import Settings, SettingsError
 from services.gateways.bus_memory import MemoryBus
 from services.gateways.clock import SystemClock
+from services.gateways.cloudinary_asset import SEPARATOR
 from services.gateways.fal import FalProvider
 from services.gateways.fal_signature import FalSignature, published_keys
 from services.gateways.jobs_dbos import DbosJobs
 from services.gateways.store_local import LocalStore
 from services.gateways.tokens_jwt import Expected, JwksTokens, SecretTokens
 from services.gateways.tokens_telegram import TelegramInitData
+from services.kept_files import any_location_contains
 from services.ports import AssetStore, Clock, EventBus, Jobs, Provider, TokenVerifier, WebhookVerifier
 
 RUN_VERSION = "1"  # change it with the steps of the durable runs
+SHARED_SECONDS = 5.0  # with PostgreSQL there may be other processes, whose events only the rows tell without Redis
 
 
 @asynccontextmanager
@@ -40,14 +45,14 @@ async def wired(settings: Settings) -> AsyncIterator[Assembly]:
 async def open_gateways(settings: Settings, stack: AsyncExitStack) -> Gateways:
     """The gateways that the settings name, closed with the stack."""
     temp_dir = settings.data_dir.absolute() / "tmp"
-    await asyncio.to_thread(temp_dir.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(prepare_data_dir, settings)
     workers = ThreadPoolExecutor(1, thread_name_prefix="images")  # one decoded photo in memory at a time
     stack.callback(workers.shutdown, wait=False, cancel_futures=True)
-    clock, store, executor = SystemClock(), await asset_store(settings), _executor(settings)
+    clock, local, executor = SystemClock(), await _local_store(settings), _executor(settings)
     sandbox = await _sandbox(settings, stack) if settings.simulated else None
     return Gateways(
         clock=clock,
-        store=store,
+        store=_asset_store(settings, local),
         bus=await _bus(settings, stack),
         jobs=_jobs(settings, executor),
         executor=executor,
@@ -56,24 +61,31 @@ async def open_gateways(settings: Settings, stack: AsyncExitStack) -> Gateways:
         temp_dir=temp_dir,
         verifiers=_verifiers(settings, clock),
         webhook_verifier=_webhook_verifier(settings, sandbox, clock),
-        may_read=store.verify if isinstance(store, LocalStore) else _nobody,
-        prepare=store.prepare if isinstance(store, LocalStore) else nothing,
+        may_read=local.verify,
+        prepare=local.prepare,
     )
 
 
-async def asset_store(settings: Settings) -> AssetStore:
-    """Cloudinary when configured, else a local folder."""
-    if settings.cloudinary is not None:
-        # Imported here because the SDK reads CLOUDINARY_URL when it is imported, and a malformed one stops it.
-        from services.gateways.store_cloudinary import CloudinaryStore
+async def check_kept_files(settings: Settings) -> None:
+    """Raise `SettingsError` when kept files lie at Cloudinary and its settings are gone; the database is connected."""
+    if settings.cloudinary is None and await any_location_contains(SEPARATOR):
+        raise SettingsError("CLOUDINARY_URL must be set again: kept files lie at Cloudinary.")
 
-        return CloudinaryStore(**settings.cloudinary, folder=settings.cloudinary_folder)
+
+def _asset_store(settings: Settings, local: LocalStore) -> AssetStore:
+    """The local folder; with Cloudinary configured, new files go there and the folder keeps what it has."""
+    if settings.cloudinary is None:
+        return local
+    # Imported here because the SDK reads CLOUDINARY_URL when it is imported, and a malformed one stops it.
+    from services.gateways.store_cloudinary import CloudinaryStore
+    from services.gateways.store_moved import MovedStore
+
+    return MovedStore(CloudinaryStore(**settings.cloudinary, folder=settings.cloudinary_folder), local)
+
+
+async def _local_store(settings: Settings) -> LocalStore:
     secret = await asyncio.to_thread(_url_secret, settings.data_dir / "url-secret")
     return LocalStore(media_root(settings), base_url=settings.base_url, secret=secret)
-
-
-def _nobody(path: str, params: Mapping[str, str]) -> bool:
-    return False
 
 
 def media_root(settings: Settings) -> Path:
@@ -94,7 +106,7 @@ def _url_secret(file: Path) -> bytes:
 
 async def _bus(settings: Settings, stack: AsyncExitStack) -> EventBus:
     if settings.redis_url is None:
-        return MemoryBus()
+        return MemoryBus() if settings.is_sqlite else MemoryBus(reread_seconds=SHARED_SECONDS)
     # Imported here because the client costs 19 MB, which a server without Redis can do without.
     from services.gateways.bus_redis import RedisBus
 
@@ -110,10 +122,8 @@ def _executor(settings: Settings) -> str:
 
 
 def _jobs(settings: Settings, executor: str) -> Jobs:
-    if settings.is_sqlite:
-        file = settings.data_dir.absolute() / "runs.sqlite"
-        return DbosJobs(f"sqlite:///{file}", executor_id=executor, application_version=RUN_VERSION)
-    return DbosJobs(settings.database, executor_id=executor, application_version=RUN_VERSION)
+    url = f"sqlite:///{quote(str(runs_file(settings)))}" if settings.is_sqlite else settings.database
+    return DbosJobs(url, executor_id=executor, application_version=RUN_VERSION)
 
 
 async def _sandbox(settings: Settings, stack: AsyncExitStack) -> Starlette:

@@ -36,7 +36,7 @@ class BrokenLink(Model):
     row_id = fields.UUIDField()
     location = fields.CharField(max_length=500)
     reason = fields.CharField(max_length=500)
-    found_at = fields.DatetimeField()
+    found_at = fields.DatetimeField()  # the last time
 
     class Meta:
         table = "broken_links"

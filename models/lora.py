@@ -29,6 +29,7 @@ class LoraModel(Model):
     config_location = fields.CharField(max_length=500, null=True)
     provider_config_url = fields.CharField(max_length=2000, null=True)
     created_at = fields.DatetimeField()
+    shared_at = fields.DatetimeField(null=True)
     deleted_at = fields.DatetimeField(null=True)
     removed_at = fields.DatetimeField(null=True)
 

@@ -35,7 +35,7 @@ class Submission(Model):
     response_url = fields.CharField(max_length=500, null=True)
     cancel_url = fields.CharField(max_length=500, null=True)
     error = fields.TextField(null=True)
-    error_type = fields.CharField(max_length=100, null=True)  # the provider's name for a refusal
+    error_type = fields.CharField(max_length=100, null=True)  # the provider's name for a refusal, else our error's
     lost = fields.BooleanField(default=False, db_default=False)
     created_at = fields.DatetimeField()
     accepted_at = fields.DatetimeField(null=True)

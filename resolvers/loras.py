@@ -1,4 +1,4 @@
-"""Trained models: list, rename."""
+"""Trained models: list, rename, share."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from schema.context import Info
 from schema.types.arguments import GlobalId, Wanted
 from schema.types.node import read_id
 from schema.types.paging import After, Connection, First
-from schema.types.removal import RenameModelInput, RenameModelPayload
+from schema.types.removal import RenameModelInput, RenameModelPayload, ShareModelInput, ShareModelPayload
 from schema.types.status import TrainingStatus
 from schema.types.training import LoraModel
 from services import renaming
@@ -26,6 +26,15 @@ async def rename(info: Info, input: Wanted[RenameModelInput]) -> RenameModelPayl
     return RenameModelPayload(model=LoraModel.of(row))
 
 
+@user_errors(ShareModelPayload)
+async def share(info: Info, input: Wanted[ShareModelInput]) -> ShareModelPayload:
+    """Let others draw with a model, or no longer."""
+    context, id = info.context, read_id(input.id, "LoraModel")
+    return ShareModelPayload(
+        model=LoraModel.of(await context.services.sharing.share(context.viewer.id, id, shared=input.shared))
+    )
+
+
 @bad_input
 async def browse(
     info: Info, first: First = None, after: After = None, status: InStatus = None, search: Search = None
@@ -39,6 +48,6 @@ async def browse(
 
 
 async def get(info: Info, id: GlobalId) -> LoraModel | None:
-    """One of the viewer's models."""
+    """One of the viewer's models, or one that was shared."""
     context = info.context
     return LoraModel.of_maybe(await context.services.training.get_model(context.viewer.id, read_id(id, "LoraModel")))

@@ -65,14 +65,21 @@ class Context:
     """One operation of one signed-in user."""
 
     services: Services
-    viewer: User
+    signed_in: User | Exception
     loaders: Loaders
     request_id: str
 
     @classmethod
-    def build(cls, services: Services, viewer: User, request_id: str) -> Self:
-        """The context of a new operation."""
-        return cls(services=services, viewer=viewer, loaders=Loaders.fresh(), request_id=request_id)
+    def build(cls, services: Services, signed_in: User | Exception, request_id: str) -> Self:
+        """The context of a new operation; `signed_in` is an error when the user's row could not be read."""
+        return cls(services=services, signed_in=signed_in, loaders=Loaders.fresh(), request_id=request_id)
+
+    @property
+    def viewer(self) -> User:
+        """Who asks. Raises the error of reading their row: only what needs nobody works without a database."""
+        if isinstance(self.signed_in, Exception):
+            raise self.signed_in
+        return self.signed_in
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

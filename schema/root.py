@@ -36,6 +36,7 @@ from schema.types.removal import (
     DeleteModelPayload,
     DeletePhotoPayload,
     RenameModelPayload,
+    ShareModelPayload,
 )
 from schema.types.scalars import SCALARS
 from schema.types.training import LoraModel, Training, TrainingProgress
@@ -71,7 +72,7 @@ class Query:
         resolver=resolvers.loras.browse, description="The trained models, newest first, those in training too."
     )
     model: LoraModel | None = strawberry.field(
-        resolver=resolvers.loras.get, description="One trained model; null when unknown."
+        resolver=resolvers.loras.get, description="One trained model, also one that was shared; null when unknown."
     )
     generations: Connection[Generation] = strawberry.field(
         resolver=resolvers.generation.browse, description="The generated pictures, newest first."
@@ -143,6 +144,10 @@ class Mutation:
     rename_model: RenameModelPayload | None = strawberry.mutation(
         resolver=resolvers.loras.rename, description="Give a trained model another name; its trigger word stays."
     )
+    share_model: ShareModelPayload | None = strawberry.mutation(
+        resolver=resolvers.loras.share,
+        description="Let others draw with a trained model by its id, or no longer; pictures that were begun stay.",
+    )
     delete_photo: DeletePhotoPayload | None = strawberry.mutation(
         resolver=resolvers.removal.photo,
         description="Delete a photo for good, its file too. Models trained on it stay, and remember its hash. CONFLICT "
@@ -175,7 +180,7 @@ class Subscription:
     batch_progress: AsyncGenerator[GenerationProgress, None] = strawberry.subscription(
         resolver=resolvers.batches.progress,
         description="The progress of every generation of a run (of `generateImage` or `generatePack`) in one stream: "
-        "the newest event of each first, then live ones; completes when all have ended.",
+        "the newest event of each first, then live ones; completes when all have ended. Deleted ones are left out.",
     )
 
 

@@ -1,16 +1,15 @@
 """Proving the ledger: an owner's chain and sums are worked out anew from the rows, in pages, and nobody waits."""
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-from tortoise.expressions import Subquery
-from tortoise.functions import Sum
-
-from models.ledger import AccountKind, LedgerAccount, LedgerChain, LedgerEntry, LedgerPosting
-from models.user import User
-from services.credits import posting_hash
+from models.ledger import AccountKind, LedgerPosting
+from services import ledger_rows
+from services.credits import account_key, posting_hash
+from services.ledger_rows import Row, Unreadable
 
 PAGE = 500
 
@@ -20,7 +19,7 @@ class Audit:
     """What a check of one owner's ledger found.
 
     `entries` counts the entries that were checked; `broken_at` is the number (`seq`) of the first posting that is not
-    what it was when it was written, or is missing. With a whole chain and wrong account balances it is None.
+    what it was when it was written, or is missing. With a whole chain and a wrong account it is None.
     """
 
     balanced: bool
@@ -32,94 +31,123 @@ async def audit(owner: UUID) -> Audit:
     """Check an owner's whole ledger.
 
     The chain: numbers without a gap, each hash that of its own facts and its predecessor, the entries of each posting
-    summing to zero over accounts of the owner, the head naming the last posting. The accounts: each balance the sum of
-    its entries, none below zero but ISSUED. Postings made meanwhile are no fault: the chain is read up to the head it
-    had at the beginning, and an account with its entries in one statement.
+    summing to zero over accounts of the owner, the head naming the last posting. The accounts: kind and day those of
+    the key, `granted` what was posted as ALLOWANCE, each balance the sum of its entries, none below zero but ISSUED.
+    What cannot be read is broken. Postings made meanwhile are no fault: the chain is read up to the head it had at the
+    beginning, and an account with its entries in one statement.
     """
-    head = await LedgerChain.get_or_none(owner_id=owner) or LedgerChain(owner_id=owner, seq=0, hash="")
-    checked = _Chain()
-    while checked.seq < head.seq and checked.broken_at is None:
-        first = checked.seq + 1
-        page = LedgerPosting.filter(owner_id=owner, seq__gte=first, seq__lte=head.seq).order_by("seq")
-        postings = await page.limit(PAGE)
-        await checked.follow(owner, postings)
-        if not postings:
-            checked.broken_at = first
-    broken_at = checked.broken_at
-    if broken_at is None and checked.hash != head.hash:
-        broken_at = head.seq
-    if broken_at is None and await _beyond_head(owner):
-        broken_at = head.seq + 1
-    balanced = broken_at is None and await _balances_hold(owner)
-    return Audit(balanced=balanced, entries=checked.entries, broken_at=broken_at)
+    return await _audit(str(owner))
 
 
-async def audit_all() -> AsyncIterator[tuple[User, Audit]]:
-    """Check every user, one by one."""
-    last: UUID | None = None
-    while page := await (User.all() if last is None else User.filter(id__gt=last)).order_by("id").limit(PAGE):
-        for user in page:
-            yield user, await audit(user.id)
-        last = page[-1].id
+async def audit_all() -> AsyncIterator[tuple[str, Audit]]:
+    """Check every user, one by one, and give the subject of each; it is empty for one that cannot be read."""
+    async for user in _each(ledger_rows.users):
+        if user is None:
+            yield "", Audit(balanced=False, entries=0, broken_at=None)
+        else:
+            yield str(user["subject"]), await _audit(str(user["id"]))
+
+
+async def _audit(owner: str) -> Audit:
+    chain = _Chain(owner=owner)
+    broken_at = await chain.broken_at()
+    balanced = broken_at is None and await _accounts_hold(owner)
+    return Audit(balanced=balanced, entries=chain.entries, broken_at=broken_at)
 
 
 @dataclass(kw_only=True)
 class _Chain:
     """How far an owner's chain has been followed."""
 
+    owner: str
     seq: int = 0
     hash: str = ""
     entries: int = 0
-    broken_at: int | None = None
 
-    async def follow(self, owner: UUID, postings: Sequence[LedgerPosting]) -> None:
-        """Go on over the next postings and stop before the first that does not hold."""
-        entries = await _entries(postings)
+    async def broken_at(self) -> int | None:
+        """Follow the chain to its head: the number of the first posting that does not hold, None when all do."""
+        try:
+            head = await ledger_rows.head(self.owner) or {"seq": 0, "hash": ""}
+        except Unreadable:
+            return 1
+        if not isinstance(head["seq"], int) or head["seq"] < 0:
+            return 1
+        limit = PAGE
+        while self.seq < head["seq"]:
+            try:
+                whole = await self._follow(head["seq"], limit=limit)
+            except Unreadable:
+                if limit == 1:
+                    return self.seq + 1
+                limit = 1
+            else:
+                if not whole:
+                    return self.seq + 1
+        if self.hash != head["hash"]:
+            return self.seq
+        return await self._outside()
+
+    async def _follow(self, last: int, *, limit: int) -> bool:
+        """Go on over the next postings, at most `limit`; whether all of them hold and there are any."""
+        postings = await ledger_rows.postings(self.owner, self.seq + 1, last, limit=limit)
+        entries = await ledger_rows.entries(self.owner, self.seq + 1, self.seq + limit)
         for posting in postings:
-            own = entries[posting.id]
-            if not self._holds(owner, posting, own):
-                self.broken_at = min(posting.seq, self.seq + 1)
-                return
-            self.seq, self.hash, self.entries = posting.seq, posting.hash, self.entries + len(own)
+            own = entries[posting["seq"]]
+            if not self._holds(posting, own):
+                return False
+            self.seq, self.hash, self.entries = posting["seq"], posting["hash"], self.entries + len(own)
+        return bool(postings)
 
-    def _holds(self, owner: UUID, posting: LedgerPosting, entries: Sequence[LedgerEntry]) -> bool:
-        if (posting.seq, posting.previous_hash) != (self.seq + 1, self.hash):
+    def _holds(self, posting: Row, entries: Sequence[Row]) -> bool:
+        if (posting["seq"], posting["previous_hash"]) != (self.seq + 1, self.hash):
             return False
-        if sum(entry.amount for entry in entries) or any(entry.account.owner_id != owner for entry in entries):
+        if any(str(entry["owner_id"]) != self.owner for entry in entries):
             return False
-        return posting.hash == posting_hash(posting, [(entry.account.key, entry.amount) for entry in entries])
+        try:
+            facts = LedgerPosting.construct(**posting | {"at": datetime.fromisoformat(str(posting["at"]))})
+            moves = [(entry["key"], entry["amount"]) for entry in entries]
+            return not sum(amount for _, amount in moves) and posting["hash"] == posting_hash(facts, moves)
+        except (TypeError, ValueError):
+            return False
+
+    async def _outside(self) -> int | None:
+        if (posting := await ledger_rows.outside(self.owner)) is None:
+            return None
+        return posting["seq"] if isinstance(posting["seq"], int) else self.seq + 1
 
 
-async def _entries(postings: Sequence[LedgerPosting]) -> dict[UUID, list[LedgerEntry]]:
-    found: dict[UUID, list[LedgerEntry]] = defaultdict(list)
-    for entry in await LedgerEntry.filter(posting_id__in=[row.id for row in postings]).select_related("account"):
-        found[entry.posting_id].append(entry)
-    return found
+async def _accounts_hold(owner: str) -> bool:
+    """Whether every account is what its key and its entries say."""
+    async for account in _each(partial(ledger_rows.accounts, owner)):
+        if account is None or not _holds(owner, account):
+            return False
+    return True
 
 
-async def _beyond_head(owner: UUID) -> bool:
-    """Whether a posting lies after the head; the head is read in the same statement, as it may have moved on."""
-    seq = Subquery(LedgerChain.filter(owner_id=owner).values("seq"))
-    if await LedgerChain.exists(owner_id=owner):
-        return await LedgerPosting.filter(owner_id=owner, seq__gt=seq).exists()
-    return await LedgerPosting.filter(owner_id=owner).exists()
-
-
-async def _balances_hold(owner: UUID) -> bool:
-    """Whether each balance is the sum of its account's entries, and only ISSUED is below zero."""
-    accounts = LedgerAccount.filter(owner_id=owner)
-    if await accounts.filter(balance__lt=0).exclude(kind=AccountKind.ISSUED).exists():
-        return False
-    touched = LedgerEntry.filter(account__owner_id=owner)
-    if await accounts.exclude(balance=0).exclude(id__in=Subquery(touched.values("account_id"))).exists():
-        return False
-    last: UUID | None = None
+async def _each(read: Callable[[int, int], Awaitable[list[Row]]]) -> AsyncIterator[Row | None]:
+    """Every row of a list that is read with limit and offset; None in place of one that cannot be read."""
+    limit, offset = PAGE, 0
     while True:
-        rest = touched if last is None else touched.filter(account_id__gt=last)
-        sums = rest.annotate(total=Sum("amount")).group_by("account_id", "account__balance").order_by("account_id")
-        page = await sums.limit(PAGE).values("account_id", "account__balance", "total")
-        if any(row["total"] != row["account__balance"] for row in page):
-            return False
-        if len(page) < PAGE:
-            return True
-        last = page[-1]["account_id"]
+        page: Sequence[Row | None]
+        try:
+            page = await read(limit, offset)
+        except Unreadable:
+            if limit > 1:
+                limit = 1
+                continue
+            page = [None]
+        for row in page:
+            yield row
+        if not page:
+            return
+        offset += len(page)
+
+
+def _holds(owner: str, account: Row) -> bool:
+    kind, balance = account["kind"], account["balance"]
+    if kind not in set(AccountKind) or account["key"] != account_key(owner, kind, account["day"]):
+        return False
+    granted = account["allowed"] if kind == AccountKind.ALLOWANCE else 0
+    if (balance, account["granted"], account["strays"]) != (account["total"], granted, 0):
+        return False
+    return kind == AccountKind.ISSUED or bool(balance >= 0)

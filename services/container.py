@@ -11,6 +11,7 @@ from services.photos import PhotoService
 from services.ports import AssetStore
 from services.presets import PresetService
 from services.removal import Removal
+from services.sharing import Sharing
 from services.training import TrainingService
 from services.training_changes import TrainingChanges
 from services.webhooks import WebhookService
@@ -31,4 +32,5 @@ class Services:
     credits: Credits
     health: HealthService
     removal: Removal
+    sharing: Sharing
     store: AssetStore

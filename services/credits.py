@@ -40,6 +40,15 @@ class Credits:
     daily_credits: int
 
     @transactional
+    async def require(self, owner: UUID, amount: int) -> None:
+        """Nobody else can spend the owner's credits until the transaction ends.
+
+        Raises `InsufficientCredits` when allowance and balance together do not hold `amount`.
+        """
+        await _lock_chain(owner)
+        await self._holding(owner, amount)
+
+    @transactional
     async def reserve(self, owner: UUID, job: UUID, amount: int) -> None:
         """Set `amount` credits aside for a job; a second call for the same job changes nothing.
 
@@ -48,10 +57,7 @@ class Credits:
         await _lock_chain(owner)
         if await LedgerPosting.filter(job_id=job, slot=OPEN).exists():
             return
-        allowance = await self._todays_allowance(owner)
-        balance = await _account(owner, AccountKind.BALANCE)
-        if allowance.balance + balance.balance < amount:
-            raise InsufficientCredits(required=amount, available=allowance.balance + balance.balance)
+        allowance, balance = await self._holding(owner, amount)
         from_allowance = min(amount, allowance.balance)
         reserved = await _account(owner, AccountKind.RESERVED)
         moves = {allowance: -from_allowance, balance: from_allowance - amount, reserved: amount}
@@ -98,7 +104,7 @@ class Credits:
         today = next((account for account in days if account.day == now.date()), None)
         used = today.granted - today.balance if today else 0
         limit = max(self.daily_credits, today.granted if today else 0)
-        balance = await LedgerAccount.get_or_none(key=_key(owner, AccountKind.BALANCE))
+        balance = await LedgerAccount.get_or_none(key=account_key(owner, AccountKind.BALANCE))
         return QuotaView(
             daily_limit=limit,
             daily_used=used,
@@ -108,6 +114,14 @@ class Credits:
             current_balance=balance.balance if balance else 0,
             timestamp=now,
         )
+
+    async def _holding(self, owner: UUID, amount: int) -> tuple[LedgerAccount, LedgerAccount]:
+        """Today's allowance and the balance, which hold `amount` together. Raises `InsufficientCredits`."""
+        allowance = await self._todays_allowance(owner)
+        balance = await _account(owner, AccountKind.BALANCE)
+        if allowance.balance + balance.balance < amount:
+            raise InsufficientCredits(required=amount, available=allowance.balance + balance.balance)
+        return allowance, balance
 
     async def _todays_allowance(self, owner: UUID) -> LedgerAccount:
         """Today's allowance account, topped up to the setting the first time it is touched."""
@@ -155,6 +169,11 @@ def posting_hash(posting: LedgerPosting, entries: Sequence[tuple[str, int]]) -> 
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+def account_key(owner: UUID | str, kind: str, day: date | str | None = None) -> str:
+    """The name of an account, which is part of the hash of what was posted to it."""
+    return f"{kind}:{owner}:{day}" if day else f"{kind}:{owner}"
+
+
 async def _lock_reserve(job: UUID) -> LedgerPosting | None:
     """A job's RESERVE with its owner's chain locked; None when there is none or it was settled already."""
     reserve = await LedgerPosting.get_or_none(job_id=job, slot=OPEN)
@@ -170,12 +189,8 @@ async def _lock_chain(owner: UUID) -> None:
         await LedgerChain.filter(owner_id=owner).update(seq=F("seq"))
 
 
-def _key(owner: UUID, kind: AccountKind, day: date | None = None) -> str:
-    return f"{kind}:{owner}:{day}" if day else f"{kind}:{owner}"
-
-
 async def _account(owner: UUID, kind: AccountKind, *, day: date | None = None) -> LedgerAccount:
     account, _ = await LedgerAccount.get_or_create(
-        key=_key(owner, kind, day), defaults={"id": new_id(), "owner_id": owner, "kind": kind, "day": day}
+        key=account_key(owner, kind, day), defaults={"id": new_id(), "owner_id": owner, "kind": kind, "day": day}
     )
     return account

@@ -1,19 +1,24 @@
 """Stored events and how they are followed: rows are the truth, the bus wakes and carries a copy."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+import stamina
+
 from models.errors import InvalidInput
 from models.generation import GenerationEvent
 from models.status import GenerationStatus, TrainingStage, TrainingStatus
 from models.training import TrainingEvent
+from services.database import DATABASE_ERRORS
 from services.ports import EventBus, Message
 
 Event = TypeVar("Event", TrainingEvent, GenerationEvent)
 FAR_BEHIND = 100  # events; whoever is further behind gets the newest one
+OUTAGE_SECONDS = 300.0  # how long a follower waits for a database that is away
 
 
 def topic(job: UUID) -> str:
@@ -25,6 +30,12 @@ async def publish(bus: EventBus, event: TrainingEvent | GenerationEvent) -> None
     """Send a copy of a committed event to whoever follows its job."""
     owner = event.training_id if isinstance(event, TrainingEvent) else event.generation_id
     await bus.publish(topic(owner), {name: _plain(value) for name, value in _columns(event).items()})
+
+
+def _will_pass(error: Exception) -> bool:
+    """Whether a follower waits for the database; not one that is cancelled, which the driver's error may hide."""
+    task = asyncio.current_task()
+    return isinstance(error, DATABASE_ERRORS) and not (task and task.cancelling())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +52,7 @@ class Feed(Generic[Event]):
         Listens before it reads, so nothing falls between; a number that is not the next one means: read the rows.
         What was stored before is given in full. Who takes live events so slowly that more than 100 wait is given the
         newest, and `missed_before` says how many that left out; the final event is always given.
+        Once it follows, it outlasts a database that is away for five minutes.
         Raises `InvalidInput` when `after_seq` is negative or beyond the last event.
         """
         async with self.bus.listen(topic(job)) as listener:
@@ -61,6 +73,10 @@ class Feed(Generic[Event]):
             return []
         if message is not None and message["seq"] == cursor + 1:
             return [_from_message(self.model, message)]
+        return await self._read(job, cursor, stored=stored)
+
+    @stamina.retry(on=_will_pass, attempts=None, timeout=OUTAGE_SECONDS, wait_initial=0.2, wait_max=5.0)
+    async def _read(self, job: UUID, cursor: int, *, stored: int) -> list[Event]:
         rest = self.model.filter(**{self.job_column: job, "seq__gt": cursor}).order_by("seq")
         rows: list[Event] = await rest.limit(FAR_BEHIND + 1)
         if len(rows) <= FAR_BEHIND or cursor < stored:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
 
+import stamina
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Subquery
 
@@ -36,13 +37,15 @@ class GenerationService:
         """Accept 1 to 4 images, each a generation with its own reserve, all or none.
 
         The same `run_id` and input give the same generations in the same order. Raises `InvalidInput`, `NotFound`,
-        `ModelNotReady`, `InsufficientCredits`, or `Conflict` for the run id with another input.
+        `ModelNotReady`, `InsufficientCredits`, or `Conflict` for the run id with another input, or when all that it
+        started were deleted.
         """
-        check_run_id(wanted.run_id)
         return await self._start(owner, [wanted], run_id=wanted.run_id, hash=wanted.hash)
 
     async def start_pack(self, owner: UUID, wanted: PackInput) -> list[Generation]:
         """Accept one image per preset of a pack under one run, all or none; raises what `start` raises."""
+        if earlier := await _earlier(owner, wanted.run_id, wanted.hash):
+            return earlier
         images = wanted.images(await self.intake.presets.browse())
         return await self._start(owner, images, run_id=wanted.run_id, hash=wanted.hash)
 
@@ -82,6 +85,10 @@ class GenerationService:
         """One of a user's own generations."""
         return await Generation.get_or_none(id=id, owner_id=owner, deleted_at=None)
 
+    async def of_event(self, event: GenerationEvent) -> Generation:
+        """The generation that an event is about, also when it was deleted while its owner followed it."""
+        return await Generation.get(id=event.generation_id)
+
     async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncGenerator[GenerationEvent, None]:
         """A generation's events, as `Feed.follow` gives them. Raises `NotFound` for a stranger's."""
         if await self.get(owner, id) is None:
@@ -93,35 +100,41 @@ class GenerationService:
     async def follow_run(self, owner: UUID, run_id: str) -> AsyncGenerator[GenerationEvent, None]:
         """The events of every image of a run: the newest of each, then live ones until all have ended.
 
-        Raises `NotFound` for a run the owner does not have.
+        Raises `NotFound` for a run the owner does not have, or of which every image was deleted.
         """
         known = is_plain(run_id, longest=LONGEST_RUN_ID)
-        rows = await Generation.filter(owner_id=owner, run_id=run_id).order_by("position") if known else []
+        found = Generation.filter(owner_id=owner, run_id=run_id, deleted_at=None)
+        rows = await found.order_by("position") if known else []
         if not rows:
             raise NotFound(what="run", path=("runId",))
         async with aclosing(merged([self.feed.follow(row.id) for row in rows])) as events:
             async for event in events:
                 yield event
 
+    # A run's unique names can be taken between the look and the insert: by the same run, whose generations are then
+    # the answer, or by another user's run of the same id, beside which ours are marked.
+    @stamina.retry(on=IntegrityError, attempts=3, timeout=None, wait_initial=0, wait_jitter=0)
     async def _start(
         self, owner: UUID, images: Sequence[GenerationInput], *, run_id: str | None, hash: str
     ) -> list[Generation]:
         if earlier := await _earlier(owner, run_id, hash):
             return earlier
         orders = [await self.intake.order(owner, wanted) for wanted in images]
-        try:
-            return await self.intake.accept(owner, orders, run_id=run_id, hash=hash)
-        except IntegrityError:
-            if earlier := await _earlier(owner, run_id, hash):
-                return earlier
-            raise
+        return await self.intake.accept(owner, orders, run_id=run_id, hash=hash)
 
 
 async def _earlier(owner: UUID, run_id: str | None, hash: str) -> list[Generation]:
-    """The generations that the same run id started before. Raises `Conflict` when their input was another."""
+    """The generations that the same run id started before, without deleted ones.
+
+    Raises `InvalidInput` for the run id, and `Conflict` when their input was another or all of them were deleted.
+    """
+    check_run_id(run_id)
     if run_id is None:
         return []
     earlier = await Generation.filter(owner_id=owner, run_id=run_id).order_by("position")
     if any(generation.input_hash != hash for generation in earlier):
         raise Conflict(reason="This runId was used with another input.", path=("input", "runId"))
-    return earlier
+    kept = [generation for generation in earlier if generation.deleted_at is None]
+    if earlier and not kept:
+        raise Conflict(reason="The images of this runId were deleted.", path=("input", "runId"))
+    return kept

@@ -5,13 +5,13 @@ from uuid import UUID
 
 import structlog
 
-from models.errors import ProviderUnavailable
+from models.errors import ProviderError
 from models.generation import Generation
 from services.generation_journal import GenerationJournal
-from services.giving_up import abandon, has_result
+from services.giving_up import abandon, has_result, unanswered
 from services.ports import Clock, Ended, EventBus, Provider, ProviderJob, Queued
 from services.stuck import Silence, Verdict, generation_bound, sign_of
-from services.training_follow import wake_topic
+from services.training_follow import waiting, wake_topic
 
 _log = structlog.get_logger()
 
@@ -29,8 +29,9 @@ class GenerationFollow:
     async def until_ended(self, id: UUID, job: ProviderJob) -> bool:
         """True once the provider has ended the job, False when the generation has ended otherwise (a cancel).
 
-        A job without a sign of life is asked about after a bound (`services.stuck`) and cancelled after twice that.
-        Raises `GivenUp`.
+        A provider that does not say how the job stands is asked again for a day. A job without a sign of life is asked
+        about after a bound (`services.stuck`) and cancelled after twice that. Raises `GivenUp` after either, and
+        `ProviderJobGone` when the provider keeps saying that it does not know the job.
         """
         silence = Silence.begin(self.clock.now())
         # Listening before asking: a wake-up that comes while the provider answers is not lost.
@@ -46,14 +47,13 @@ class GenerationFollow:
     async def _look(self, id: UUID, job: ProviderJob, silence: Silence) -> Silence | None:
         try:
             status = await self.provider.status(job)
-        except ProviderUnavailable as error:
+        except ProviderError as error:
             _log.warning("generation.status_unavailable", generation=str(id), reason=error.message)
-            return silence.refused(self.clock.now())
+            return unanswered(silence, error, self.clock.now())
         if isinstance(status, Ended):
             return None
         if (sign := sign_of(status)) != silence.sign:
-            queue = status.position if isinstance(status, Queued) else None
-            message = "Drawing" if queue is None else f"Waiting at the provider, position {queue + 1}"
+            queue, message = (status.position, waiting(status)) if isinstance(status, Queued) else (None, "Drawing")
             await self.journal.progress(id, message=message, queue_position=queue, fal_job_id=job.request_id)
         return silence.heard(sign, self.clock.now(), bound=generation_bound(status))
 

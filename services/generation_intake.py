@@ -21,6 +21,7 @@ from services.generation_types import asset_name, final_prompt, slug
 from services.holding import hold
 from services.ports import Clock, Jobs
 from services.presets import PresetService
+from services.sharing import usable_by
 from services.trainers import TRAINERS
 from services.unit_of_work import after_commit, transactional
 
@@ -44,7 +45,7 @@ class Order:
         unwanted = self.preset.negative_prompt if self.preset else None
         return {
             "type": self.type,
-            "prompt": self.wanted.prompt or "",
+            "prompt": self.wanted.prompt,
             "final_prompt": final_prompt(template, prompt=self.wanted.prompt, triggers=self.triggers),
             "preset_key": self.preset.key if self.preset else None,
             "models": list(self.models),
@@ -69,7 +70,7 @@ class GenerationIntake:
         """A request that can be honoured. Raises `InvalidInput`, `NotFound` and `ModelNotReady`."""
         preset = await self.presets.choose(wanted.preset) if wanted.preset is not None else None
         wanted.check(preset)
-        loras = await _own_models(owner, wanted)
+        loras = await _chosen_models(owner, wanted)
         photo = wanted.source_photo
         if photo is not None and not await Photo.exists(id=photo, owner_id=owner, deleted_at=None):
             raise NotFound(what="photo", path=("input", "sourcePhotoId"))
@@ -96,6 +97,7 @@ class GenerationIntake:
         await hold(Photo, photos, what="photo", path=("input", "sourcePhotoId"))
         run_id = run_id or str(new_id())
         images = [order for order in orders for _ in range(order.wanted.num_images)]
+        await self.journal.credits.require(owner, self.price * len(images))
         names = await _free_names([order.type for order in images], run_id)
         first = orders[0].wanted.seed
         seed = secrets.randbelow(LARGEST_SEED) if first is None else first
@@ -125,10 +127,10 @@ class GenerationIntake:
         )
 
 
-async def _own_models(owner: UUID, wanted: GenerationInput) -> list[LoraModel]:
-    """The chosen models: own, ready, and all of one generator."""
+async def _chosen_models(owner: UUID, wanted: GenerationInput) -> list[LoraModel]:
+    """The chosen models: own or shared, ready, and all of one generator."""
     ids = [lora.model for lora in wanted.loras]
-    found = {model.id: model for model in await LoraModel.filter(owner_id=owner, id__in=ids, deleted_at=None)}
+    found = {model.id: model for model in await usable_by(owner).filter(id__in=ids)}
     for lora in wanted.loras:
         if lora.model not in found:
             raise NotFound(what="model", path=lora.path)

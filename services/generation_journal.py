@@ -8,8 +8,7 @@ from models.errors import LikenessError
 from models.generation import Generation
 from models.status import GenerationStatus
 from services.credits import Credits
-from services.journal import Journal, locked
-from services.training_journal import NO_ERROR
+from services.journal import NO_ERROR, Journal, error_columns, locked
 from services.unit_of_work import transactional
 
 
@@ -56,8 +55,7 @@ class GenerationJournal:
     @transactional
     async def fail(self, id: UUID, error: LikenessError) -> Generation | None:
         """End badly: the reason is kept and the reserve given back."""
-        columns = {"error_code": error.code, "error_message": error.message, "error_retryable": error.retryable}
-        return await self._stop(id, GenerationStatus.FAILED, error.message, columns)
+        return await self._stop(id, GenerationStatus.FAILED, error.message, error_columns(error))
 
     @transactional
     async def cancel(self, id: UUID) -> Generation | None:

@@ -4,18 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import stamina
 import structlog
 
 from models.errors import ImageBlocked, Internal, LikenessError, ProviderRejected, ProviderUnavailable, ResultUnusable
 from models.generation import Generation, GenerationLora
 from models.lora import LoraModel
+from models.status import GenerationStatus
 from models.submission import Submission, SubmissionState
 from services import chains
 from services.cancelling import Canceller
@@ -24,11 +23,14 @@ from services.generation_follow import GenerationFollow
 from services.generation_journal import GenerationJournal
 from services.generators import wire_name
 from services.keeping import Keeping
+from services.patience import once_paid, while_unpaid
 from services.ports import AssetStore, Provider, ProviderJob, Run
 from services.source_photo import SourcePhotos
-from services.submissions import Submissions, accepted_job, close
+from services.submissions import Submissions, accepted_job, close, leave_findable
 from services.trainers import TRAINERS
 from services.weights import Weights, weights_are_gone
+
+LONGEST_URL = 2000  # characters, as many as the column holds
 
 _log = structlog.get_logger()
 
@@ -106,7 +108,8 @@ class GenerationRun:
         given_again: bool,
     ) -> Next:
         """Note a failed attempt and decide what follows; lost weights are handed over again."""
-        await close(generation.id, SubmissionState.FAILED, attempt=attempt, error=failure.message)
+        await close(generation.id, SubmissionState.FAILED, attempt=attempt, failure=failure)
+        await _forget_picture(generation.id, attempt)
         lost_weights = bool(loras) and isinstance(failure, ProviderRejected) and weights_are_gone(failure)
         lost = lost_weights or photo_is_gone(failure, generation)
         verdict = chains.after(failure, files_lost=lost, given_again=given_again)
@@ -119,7 +122,7 @@ class GenerationRun:
         generation = await Generation.get(id=id)
         for row in await Submission.filter(job_id=id).order_by("-attempt"):
             if job := accepted_job(row):
-                result = await self._patiently(partial(self.provider.result, job))
+                result = await once_paid(ProviderUnavailable, self.provider.result, job)
                 await self._keep(generation, row.model, job, result)
                 return
 
@@ -140,15 +143,17 @@ class GenerationRun:
         """End a generation that cannot go on, with its reason and a refund."""
         if not isinstance(error, LikenessError):
             _log.error("generation.gave_up", generation=str(id), exc_info=error)
+        await leave_findable(id, error)
         await self.journal.fail(id, chains.told(error) if isinstance(error, LikenessError) else Internal())
 
     async def _attempt(self, generation: Generation, step: Step, attempt: int, loras: Sequence[GenerationLora]) -> None:
         await self.journal.progress(generation.id, message=f"Asking {step.name}")
-        job = await self._submit(generation, step, attempt, await self._arguments(generation, step, attempt, loras))
-        if not await self.follow.until_ended(generation.id, job):
+        arguments = await self._arguments(generation, step, attempt, loras)
+        job = await while_unpaid(ProviderUnavailable, self._submit, generation, step, attempt, arguments)
+        if job is None or not await self.follow.until_ended(generation.id, job):
             await self.canceller.stop_at_provider(generation.id)
             return
-        result = await self._patiently(partial(self.provider.result, job))
+        result = await once_paid(ProviderUnavailable, self.provider.result, job)
         await self._keep(generation, step.name, job, result)
         await close(generation.id, SubmissionState.DONE, attempt=attempt)
 
@@ -171,10 +176,12 @@ class GenerationRun:
             **{"strength": generation.type.kind.strength} | (generation.parameters or {}),
         )
 
-    @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
     async def _submit(
         self, generation: Generation, step: Step, attempt: int, arguments: Mapping[str, Any]
-    ) -> ProviderJob:
+    ) -> ProviderJob | None:
+        """The provider's job; None when the generation has ended meanwhile (a cancel)."""
+        if (await Generation.get(id=generation.id)).status.is_final:
+            return None
         endpoint = step.generator.endpoint(photo=generation.source_photo_id is not None)
         assert endpoint is not None, "a model without this endpoint is skipped"
         return await self.submissions.submit(
@@ -191,10 +198,6 @@ class GenerationRun:
         """Fetch the picture, check it, keep it, and only then complete."""
         await self._keeping.keep(generation, model=model, job=job, result=result, picture_url=picture_url)
 
-    @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
-    async def _patiently(self, call: "partial[Any]") -> Any:
-        return await call()
-
 
 def planned(generation: Generation, loras: Sequence[LoraModel]) -> list[Step]:
     """The models of its chain, as they were when it was accepted."""
@@ -205,6 +208,14 @@ def planned(generation: Generation, loras: Sequence[LoraModel]) -> list[Step]:
     return chains.plan(names, Request(photo=photo, words=words, family=family, parameters=numbers))
 
 
+async def _forget_picture(id: UUID, attempt: int) -> None:
+    """Clear what is shown of a failed attempt's picture; one that another execution has kept, or keeps now, stays."""
+    call = await Submission.get_or_none(job_id=id, attempt=attempt)
+    if call and call.request_id:
+        shown = Generation.filter(id=id, status=GenerationStatus.PROCESSING, fal_job_id=call.request_id)
+        await shown.update(original_fal_url=None, fal_job_id=None)
+
+
 def photo_is_gone(failure: LikenessError, generation: Generation) -> bool:
     """Whether the provider could not fetch the photo it was given (fal.ai/docs/errors: `file_download_error`)."""
     return generation.source_photo_id is not None and failure.facts.get("type") == "file_download_error"
@@ -212,11 +223,14 @@ def photo_is_gone(failure: LikenessError, generation: Generation) -> bool:
 
 def picture_url(result: Mapping[str, Any]) -> str:
     """The address of the only picture, in `images[]` or `image`. Raises `ResultUnusable` when blocked or missing."""
-    if any(result.get("has_nsfw_concepts") or ()):
+    blocked = result.get("has_nsfw_concepts")
+    if any(blocked) if isinstance(blocked, list) else blocked is True:
         raise ImageBlocked
     images = result.get("images") or [result.get("image")]
     first = images[0] if isinstance(images, list) and images else None
     url = first.get("url") if isinstance(first, Mapping) else None
     if not isinstance(url, str) or not url:
         raise ResultUnusable(reason="it names no image.")
+    if len(url) > LONGEST_URL or not url.isprintable():
+        raise ResultUnusable(reason="its image has no usable address.")
     return url

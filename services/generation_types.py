@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from models.generation_types import GenerationType
-from services.trigger_words import with_trigger_words
+from services.trigger_words import distinct, with_trigger_words
 
 LONGEST_SLUG = 80
 NOBODY = "a person"  # stands for the trained models' words when there is none
@@ -17,7 +17,7 @@ def final_prompt(template: str, *, prompt: str | None, triggers: Sequence[str]) 
     `{trigger}` becomes the trigger words. A template without `{prompt}` takes the user's words at its end.
     """
     whole = template if "{prompt}" in template else f"{template}, {{prompt}}"
-    filled = whole.replace("{trigger}", ", ".join(triggers) or NOBODY)
+    filled = whole.replace("{trigger}", ", ".join(distinct(triggers)) or NOBODY)
     # The user's words go in last: a brace in them stays a brace.
     filled = filled.replace("{prompt}", prompt) if prompt else re.sub(r"(, )?\{prompt\}", "", filled)
     return with_trigger_words(filled, triggers)

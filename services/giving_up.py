@@ -1,12 +1,25 @@
-"""The end of a job that shows no sign of life: cancelled at the provider, and failed with a refund."""
+"""Looks at a job that are not answered, and the end of one that shows no sign of life."""
+
+from datetime import datetime
 
 import structlog
 
-from models.errors import ProviderError, ProviderUnavailable
+from models.errors import ProviderError, ProviderJobGone, ProviderRejected
 from services.ports import CancelOutcome, Provider, ProviderJob
 from services.stuck import GivenUp, Silence
 
 _log = structlog.get_logger()
+
+
+def unanswered(silence: Silence, error: ProviderError, now: datetime) -> Silence:
+    """What is known after a look that failed: nothing of the job, whatever the provider answered instead.
+
+    Raises the error when the provider keeps saying that it does not know the job.
+    """
+    heard = silence.refused(now, gone=isinstance(error, ProviderJobGone))
+    if heard.is_gone:
+        raise error
+    return heard
 
 
 async def abandon(provider: Provider, job: ProviderJob, silence: Silence) -> None:
@@ -23,8 +36,8 @@ async def has_result(provider: Provider, job: ProviderJob) -> bool:
     """Whether there is a result although the status knows of none; a refusal is one too."""
     try:
         await provider.result(job)
-    except ProviderUnavailable:
-        return False
+    except ProviderRejected:
+        return True  # over too; whoever reads the result next says why
     except ProviderError:
-        pass  # over too; whoever reads the result next says why
+        return False
     return True

@@ -1,12 +1,13 @@
 """What works now."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from tortoise.connection import get_connection
-from tortoise.exceptions import BaseORMException
 
+from services.database import DATABASE_ERRORS
 from services.links import broken_links
 from services.ports import AssetStore, Provider
 
@@ -57,14 +58,15 @@ async def database_works() -> bool:
 async def _query() -> bool:
     try:
         await get_connection("default").execute_query("SELECT 1")
-    except (BaseORMException, OSError):
+    except DATABASE_ERRORS:
         return False
     return True
 
 
-async def _within(question: Awaitable[bool]) -> bool:
+async def _within(question: Coroutine[Any, Any, bool]) -> bool:
+    task = asyncio.create_task(question)
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await question
-    except TimeoutError:
-        return False
+        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        return task.done() and task.result()
+    finally:
+        task.cancel()  # and not awaited: a connection to a database that is silent takes long to be given back

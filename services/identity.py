@@ -1,6 +1,7 @@
 """Who is asking: a bearer token, or the one local user while no sign-in is configured."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,6 +14,8 @@ from models.user import User
 from services.ports import Clock, TokenVerifier
 
 LONGEST_SUBJECT = 250
+LOCAL, TOKEN, TELEGRAM = "local", "jwt:", "tg:"
+TELEGRAM_ID = re.compile(r"[0-9]{1,20}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +41,15 @@ class IdentityService:
             raise NotSignedIn
         if not token.isprintable():  # a websocket's JSON can hold what UTF-8 cannot
             raise NotSignedIn(reason="The token is not valid.")
-        subject = await verifier.verify(token.strip())
-        telegram = subject.removeprefix("tg:") if subject.startswith("tg:") else None
-        return await self.user(subject, telegram_id=telegram)
+        return await self.user(await verifier.verify(token.strip()))
 
-    async def user(self, subject: str, *, telegram_id: str | None = None) -> User:
-        """The user of a subject, made on first sight."""
-        if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
+    async def user(self, subject: str) -> User:
+        """The user of a subject, made on first sight. Raises `NotSignedIn` for what is no subject."""
+        if not is_subject(subject):
             raise NotSignedIn(reason="The token's subject is not usable.")
         if known := await User.get_or_none(subject=subject):
             return known
+        telegram_id = subject.removeprefix(TELEGRAM) if subject.startswith(TELEGRAM) else None
         try:
             return await User.create(id=new_id(), subject=subject, telegram_id=telegram_id, created_at=self.clock.now())
         except IntegrityError:
@@ -61,10 +63,19 @@ class IdentityService:
         if client_host is not None and not _is_loopback(client_host):
             raise NotSignedIn(reason="Development mode answers to this machine only.")
         if telegram_id is None:
-            return await self.user("local")
-        if not telegram_id.isascii() or not telegram_id.isdigit() or len(telegram_id) > 20:
+            return await self.user(LOCAL)
+        if not is_subject(f"{TELEGRAM}{telegram_id}"):
             raise NotSignedIn(reason="x-telegram-user-id must be a number.")
-        return await self.user(f"tg:{telegram_id}", telegram_id=telegram_id)
+        return await self.user(f"{TELEGRAM}{telegram_id}")
+
+
+def is_subject(text: str) -> bool:
+    """Whether a text is the subject of a user: `local`, `jwt:<sub>` or `tg:<id>`."""
+    if text.startswith(TELEGRAM):
+        return bool(TELEGRAM_ID.fullmatch(text.removeprefix(TELEGRAM)))
+    if len(text) > LONGEST_SUBJECT or not text.isprintable():
+        return False
+    return text == LOCAL or (text.startswith(TOKEN) and bool(text.removeprefix(TOKEN).strip()))
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,14 +4,18 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
+from models.errors import LikenessError
 from models.generation import Generation, GenerationEvent
 from models.status import NEXT_GENERATION, NEXT_TRAINING, GenerationStatus, TrainingStatus
 from models.training import Training, TrainingEvent
 from services.events import publish
 from services.ports import Clock, EventBus
+from services.text import storable
 from services.unit_of_work import after_commit
 
 Job = TypeVar("Job", Training, Generation)
+NO_ERROR: dict[str, Any] = {"error_code": None, "error_message": None, "error_retryable": False}
+MESSAGE_CHARACTERS, ERROR_CHARACTERS = 500, 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +40,18 @@ class Journal:
         return job
 
     async def _event(self, job: Training | Generation, facts: dict[str, Any]) -> TrainingEvent | GenerationEvent:
-        facts = facts | {"seq": job.seq, "at": self.clock.now(), "message": facts["message"][:500]}
+        message = storable(facts["message"], longest=MESSAGE_CHARACTERS)
+        facts = facts | {"seq": job.seq, "at": self.clock.now(), "message": message}
         if isinstance(job, Training):
             facts |= {"stage": job.stage, "percent": job.percent}
             return await TrainingEvent.create(training_id=job.id, status=job.status, **facts)
         return await GenerationEvent.create(generation_id=job.id, status=job.status, **facts)
+
+
+def error_columns(error: LikenessError) -> dict[str, Any]:
+    """The columns of a job that failed; whatever words the provider gave, they can be written."""
+    message = storable(error.message, longest=ERROR_CHARACTERS)
+    return {"error_code": error.code, "error_message": message, "error_retryable": error.retryable}
 
 
 async def locked(model: type[Job], id: UUID) -> Job:

@@ -1,6 +1,7 @@
 """The end of a generation: its picture is fetched, checked and kept, and only then is it COMPLETED (design 3)."""
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
@@ -23,8 +24,10 @@ from models.errors import (
     StorageRefused,
 )
 from models.generation import Generation
+from models.status import GenerationStatus
 from models.submission import Submission, SubmissionState
 from services.generation_journal import GenerationJournal
+from services.patience import LONGEST_WAIT, once_paid
 from services.pictures import Picture, finish_picture
 from services.ports import (
     AssetKind,
@@ -39,7 +42,7 @@ from services.provenance import Provenance
 from services.submissions import accepted_job, close
 
 LARGEST_IMAGE = 50 * 1024**2  # bytes
-LONGEST_WAIT = 45.0  # seconds: what failed is tried again within a minute
+SEED = re.compile(r"[0-9]{1,20}")  # as its column
 SHOWN_MEANWHILE = "The storage does not take the image yet; it is shown from the provider until it does"
 
 _log = structlog.get_logger()
@@ -70,25 +73,24 @@ class Keeping:
     ) -> None:
         """Keep the picture of `result` that `model` made; a source that is gone is looked up in the result once more.
 
+        Of a cancelled generation nothing is kept, and of a completed one nothing again.
         Raises `ResultUnusable`, `ProviderJobGone` when there is no source any more, `ProviderUnavailable`, and
         `StorageRefused` when the store takes no such file.
         """
         known: dict[str, Any] = {"fal_job_id": job.request_id, "model": model, "original_fal_url": picture_url(result)}
         known |= _seed(result)
         await self.journal.progress(generation.id, message="Keeping the image", **known)
+        if (await Generation.get(id=generation.id)).status in {GenerationStatus.COMPLETED, GenerationStatus.CANCELLED}:
+            return
         facts = provenance(generation, model=model, seed=known.get("seed"))
         async with self._folder(generation.id) as folder:
             try:
                 picture = await self._fetch(known["original_fal_url"], folder / "picture", facts)
             except ProviderJobGone:
-                known["original_fal_url"] = picture_url(await self._patiently(partial(self.provider.result, job)))
+                known["original_fal_url"] = picture_url(await once_paid(ProviderUnavailable, self.provider.result, job))
                 await self.journal.progress(generation.id, message="Looking for the image once more", **known)
                 picture = await self._fetch(known["original_fal_url"], folder / "picture", facts)
-            location = await self._put(generation, picture)
-        await self.journal.complete(
-            generation.id, location=location, width=picture.width, height=picture.height,
-            content_sha256=picture.sha256, placeholder=picture.placeholder, **known,
-        )  # fmt: skip
+            await self._complete(generation, picture, known)
 
     async def resume(self, generation: Generation, *, picture_url: Callable[[Mapping[str, Any]], str]) -> bool:
         """Go on where a process that died had a picture already: the provider forgets results before files.
@@ -120,16 +122,26 @@ class Keeping:
             return await self._put_once(generation, picture), picture
 
     async def _fetch(self, url: str, to: Path, facts: Provenance) -> Picture:
-        await self._patiently(partial(self.provider.download, url, to, limit=LARGEST_IMAGE))
+        await once_paid(ProviderUnavailable, self.provider.download, url, to, limit=LARGEST_IMAGE)
         return await self._finish(to, facts)
 
     async def _finish(self, file: Path, facts: Provenance) -> Picture:
         work = partial(finish_picture, file, facts)
         return await asyncio.get_running_loop().run_in_executor(self.workers, work)
 
-    @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
-    async def _patiently(self, call: "partial[Any]") -> Any:
-        return await call()
+    async def _complete(self, generation: Generation, picture: Picture, known: Mapping[str, Any]) -> None:
+        location = await self._put(generation, picture)
+        completed = await self.journal.complete(
+            generation.id, location=location, width=picture.width, height=picture.height,
+            content_sha256=picture.sha256, placeholder=picture.placeholder, **known,
+        )  # fmt: skip
+        if completed is None:
+            await self._remove(generation.id, location)
+
+    async def _remove(self, id: UUID, location: str) -> None:
+        """Remove what was kept of a cancelled generation; one that another execution has completed keeps its file."""
+        if await Generation.exists(id=id, status=GenerationStatus.CANCELLED):
+            await once_paid(StoreUnavailable, self.store.delete, location)
 
     async def _put(self, generation: Generation, picture: Picture) -> str:
         """Try until the store takes it."""
@@ -168,8 +180,9 @@ class Keeping:
 
 
 def _seed(result: Mapping[str, Any]) -> dict[str, str]:
-    """The seed that the model says it used."""
-    return {} if result.get("seed") is None else {"seed": str(result["seed"])}
+    """The seed that the model says it used, when it is one."""
+    seed = str(result.get("seed"))
+    return {"seed": seed} if SEED.fullmatch(seed) else {}
 
 
 def provenance(generation: Generation, *, model: str, seed: str | None) -> Provenance:

@@ -19,8 +19,9 @@ from models.link import BrokenLink, LinkCursor, LinkKind
 from models.lora import LoraModel
 from models.photo import Photo
 from services.keeping import Keeping
-from services.ports import AssetKind, AssetStore, Clock, Provider, StoreRefused, StoreUnavailable
-from services.training_finish import LARGEST_CONFIG, LARGEST_WEIGHTS, check_safetensors
+from services.ports import AssetKind, AssetStore, Clock, Provider, StoreKeyRefused, StoreRefused, StoreUnavailable
+from services.removal import remove_again
+from services.training_finish import LARGEST_CONFIG, LARGEST_WEIGHTS, check_safetensors, config_name, weights_name
 
 BATCH = 25  # files of each kind
 PAUSE = timedelta(seconds=55)  # a batch a minute, whichever process comes first
@@ -58,14 +59,14 @@ class Links:
     async def check_some(self) -> int:
         """Look at the next files, and again at those known to be gone; how many are broken now.
 
-        Nothing is concluded while the store does not answer.
+        Nothing is concluded while the store does not answer, nor of a file that it refuses to look for.
         """
         try:
             for kind in LinkKind:
                 if await self._is_due(kind):
                     await self._check_broken(kind)
                     await self._check_next(kind)
-        except (StoreUnavailable, StoreRefused) as error:
+        except (StoreUnavailable, StoreKeyRefused) as error:
             _log.warning("links.store_unavailable", reason=str(error))
         return await broken_links()
 
@@ -78,17 +79,27 @@ class Links:
         rows = place.model.filter(deleted_at=None, **{f"{place.location}__isnull": False}).order_by("id")
         if cursor is not None and cursor.last_id is not None:
             rows = rows.filter(id__gt=cursor.last_id)
-        batch = await rows.limit(BATCH)
-        for row in batch:
-            await self._check(kind, row)
-        last = batch[-1].id if len(batch) == BATCH else None
+        batch, last = await rows.limit(BATCH), None
+        try:
+            for row in batch:
+                last = row.id
+                await self._check(kind, row)
+            last = last if len(batch) == BATCH else None
+        finally:
+            await self._go_on_behind(kind, last)
+
+    async def _go_on_behind(self, kind: LinkKind, last: UUID | None) -> None:
+        """Note the last row that was looked at, even one whose check failed: no row stops the walk."""
         if not await LinkCursor.filter(id=kind).update(last_id=last, checked_at=self.clock.now()):
             await LinkCursor.bulk_create(
                 [LinkCursor(id=kind, last_id=last, checked_at=self.clock.now())], ignore_conflicts=True
             )
 
     async def _check_broken(self, kind: LinkKind) -> None:
-        for link in await BrokenLink.filter(kind=kind).order_by("found_at").limit(BATCH):
+        """Look again at the links found broken, the one not looked at for longest first."""
+        links = await BrokenLink.filter(kind=kind).order_by("found_at", "id").limit(BATCH)
+        await BrokenLink.filter(id__in=[link.id for link in links]).update(found_at=self.clock.now())
+        for link in links:
             row = await PLACES[kind].model.get_or_none(id=link.row_id, deleted_at=None)
             if row is None:
                 await link.delete()
@@ -97,26 +108,38 @@ class Links:
 
     async def _check(self, kind: LinkKind, row: Any) -> None:
         location = getattr(row, PLACES[kind].location)
-        if await self.store.exists(location) or await self._repaired(kind, row):
-            await BrokenLink.filter(kind=kind, row_id=row.id).delete()
+        try:
+            sound = await self.store.exists(location) or await self._repaired(kind, row)
+        except StoreKeyRefused:
+            raise
+        except StoreRefused as error:
+            _log.warning("links.not_checked", kind=kind, row=str(row.id), reason=str(error))
             return
-        if not await BrokenLink.filter(kind=kind, row_id=row.id).exists():
+        if sound:
+            await BrokenLink.filter(kind=kind, row_id=row.id).delete()
+        elif not await BrokenLink.filter(kind=kind, row_id=row.id).exists():
             _log.error("links.broken", kind=kind, row=str(row.id), location=location)
             facts = {"location": location, "reason": "the file is gone", "found_at": self.clock.now()}
             link = BrokenLink(id=new_id(), kind=kind, row_id=row.id, **facts)
             await BrokenLink.bulk_create([link], ignore_conflicts=True)
 
     async def _repaired(self, kind: LinkKind, row: Any) -> bool:
-        """Whether the file is back, from the provider's original."""
+        """Whether the file is back, from the provider's original, or is no longer missed."""
         original = PLACES[kind].original
         if original is None or getattr(row, original) is None:
             return False
         try:
             columns = await (self._picture(row) if kind is LinkKind.GENERATION else self._file(kind, row))
-        except (LikenessError, OSError) as error:
+        except StoreKeyRefused:
+            raise
+        except (LikenessError, StoreRefused, OSError) as error:
             _log.warning("links.not_repaired", kind=kind, row=str(row.id), reason=str(error))
             return False
-        await PLACES[kind].model.filter(id=row.id).update(**columns)
+        if not await PLACES[kind].model.filter(id=row.id, deleted_at=None).update(**columns):
+            # Deleted meanwhile: the file goes again, by the sweep should the store be away.
+            await remove_again(PLACES[kind].model, row.id)
+            await self.store.delete(columns[PLACES[kind].location])
+            return True
         _log.info("links.repaired", kind=kind, row=str(row.id))
         return True
 
@@ -134,7 +157,7 @@ class Links:
                 await asyncio.to_thread(check_safetensors, file.path)
                 if row.weights_sha256 not in {None, file.sha256}:
                     raise OSError("the provider's file is another one")
-            name = f"{row.id}.{'safetensors' if weights else 'json'}"
+            name = weights_name(row.id) if weights else config_name(row.id)
             location = await self.store.put(
                 file.path, kind=AssetKind.WEIGHTS, name=name, content_type=file.content_type
             )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from models.errors import NotFound
 from models.preset import Preset
-from services.generation_input import GenerationInput, LoraChoice, check_run_id
+from services.generation_input import GenerationInput, LoraChoice
 from services.preset_data import PACKS, Pack
 
 
@@ -30,9 +30,8 @@ class PackInput:
     def images(self, presets: Sequence[Preset]) -> list[GenerationInput]:
         """One image for each of the pack's presets that is offered.
 
-        Raises `NotFound` for an unknown pack, or one without any preset left, and `InvalidInput` for the run id.
+        Raises `NotFound` for an unknown pack, or one without any preset left.
         """
-        check_run_id(self.run_id)
         chosen = next((presets for pack, presets in offered(presets) if pack.key == self.pack), [])
         if not chosen:
             raise NotFound(what="pack", path=("input", "pack"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from models.errors import ResultUnusable
+from services.pixels import turn_of
 from services.provenance import Provenance, stamp
 
 LARGEST_PIXELS = 100_000_000
@@ -18,7 +19,7 @@ PLACEHOLDER_SIDES, PLACEHOLDER_CHARACTERS = (16, 12, 8, 4), 400
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture that was decoded to its last row; sides in pixels, `sha256` of the file as it is kept.
+    """A picture that was decoded to its last row; sides in pixels as it is shown, `sha256` of the file as it is kept.
 
     `placeholder` is a blurred miniature as a `data:` URI of at most 400 characters.
     """
@@ -42,8 +43,10 @@ def finish_picture(path: Path, facts: Provenance) -> Picture:
             if image.width * image.height > LARGEST_PIXELS:
                 raise ResultUnusable(reason=f"the image has {image.width} x {image.height} pixels.")
             image.load()
-            (content_type, extension), size = KINDS[image.format or ""], image.size
-            miniature = placeholder(image)
+            content_type, extension = KINDS[image.format or ""]
+            turn = turn_of(image) if image.format != "PNG" else None  # in whose kept file no orientation stands
+            shown = image.transpose(turn) if turn else image
+            size, miniature = shown.size, placeholder(shown)
         stamp(path, facts)
     except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
         if isinstance(error, OSError) and error.errno is not None:

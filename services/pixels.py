@@ -30,7 +30,7 @@ def plain(image: Image.Image, *, scratch: Path) -> Image.Image:
     What has to change goes strip by strip through a nameless file in `scratch`, so that there are never two decoded
     copies in memory. Raises `OSError` when the disk is full.
     """
-    turn = _turn_of(image)
+    turn = turn_of(image)
     to_srgb = _to_srgb(image)
     if turn is None and to_srgb is None:
         # The encoders copy comments, profiles and transparency from here.
@@ -50,11 +50,18 @@ def plain(image: Image.Image, *, scratch: Path) -> Image.Image:
     return result
 
 
-def _turn_of(image: Image.Image) -> Transpose | None:
+def turn_of(image: Image.Image) -> Transpose | None:
+    """What makes the picture upright; None when nothing has to be done."""
+    return _TURNS.get(orientation_of(image))
+
+
+def orientation_of(image: Image.Image) -> int:
+    """How the picture lies, 1 to 8, as its EXIF says; 1 is upright."""
     try:
-        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:
-        return None  # broken EXIF says nothing about the pixels, and is dropped anyway
+        return 1  # broken EXIF says nothing about the pixels, and is dropped anyway
+    return orientation if orientation in _TURNS else 1
 
 
 def _strips(image: Image.Image, *, turn: Transpose | None, height: int, rows: int) -> Iterator[Image.Image]:

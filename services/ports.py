@@ -114,9 +114,9 @@ class ProviderJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """Waiting at the provider; `position` counts from 0."""
+    """Waiting at the provider; `position` counts from 0, and is None when the provider does not tell it."""
 
-    position: int
+    position: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,10 +185,13 @@ class Provider(Protocol):
     async def cancel(self, job: ProviderJob) -> CancelOutcome:
         """Ask the provider to stop a job."""
 
-    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
-        """Look in the provider's recent requests for those whose arguments or webhook contain one of `needles`.
+    async def find(
+        self, endpoint: str, needle: str, *, arguments: Mapping[str, Any], since: datetime
+    ) -> Sequence[ProviderJob]:
+        """Look in the provider's recent requests for those whose arguments or webhook contain `needle`.
 
-        The newest comes first. Raises `ProviderUnavailable` when the list cannot be read.
+        Only one that has each of `arguments` (it may have more: defaults of the model) and was not sent before `since`
+        counts. The newest comes first. Raises `ProviderUnavailable` when the list cannot be read.
         """
 
     async def download(self, url: str, to: Path, *, limit: int) -> Download:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from tortoise.exceptions import BaseORMException
 
 from models.executor import Executor
+from services.database import DATABASE_ERRORS
 from services.ports import Clock, Jobs
 from services.unit_of_work import transactional
 
@@ -31,7 +31,7 @@ class Presence:
             try:
                 async with asyncio.timeout(DEAD_AFTER.total_seconds()):
                     await self._beat()
-            except (BaseORMException, OSError, TimeoutError) as error:
+            except DATABASE_ERRORS as error:
                 _log.warning("presence.beat_failed", reason=str(error))
             await self.clock.sleep(BEAT_SECONDS)
 
@@ -61,6 +61,11 @@ class Presence:
             _log.warning("presence.took_over", executor=dead.id, runs=runs)
             taken += runs
         return taken
+
+    async def others(self) -> int:
+        """How many other processes live now; one that was killed counts for 15 seconds."""
+        alive = Executor.filter(beat_at__gte=self.clock.now() - DEAD_AFTER)
+        return await alive.exclude(id=self.executor).count()
 
     async def leave(self) -> None:
         """Mark ourselves as gone, so that the others need not wait for our silence."""

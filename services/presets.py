@@ -13,9 +13,11 @@ from models.preset import Preset
 from services.generators import GENERATORS
 from services.ports import Clock
 from services.preset_data import PRESETS
+from services.text import is_plain
 from services.unit_of_work import transactional
 
 KEY = re.compile(r"[a-z][a-z0-9_]{0,59}")
+PLACEHOLDER, WORD = re.compile(r"\{(prompt|trigger)\}"), re.compile(r"[^\W_]")
 LONGEST_NAME, LONGEST_PROMPT, LONGEST_DESCRIPTION = 100, 2000, 300
 
 
@@ -86,20 +88,33 @@ def _check(
     description: str,
 ) -> None:
     """Raise `InvalidInput` for a preset that could not be used."""
-    wrong = {
-        "key must have 1 to 60 small letters, digits and underscores.": not KEY.fullmatch(key),
-        f"name must have 1 to {LONGEST_NAME} characters.": not 1 <= len(name) <= LONGEST_NAME,
-        f"prompt must have 1 to {LONGEST_PROMPT} characters.": not 1 <= len(prompt) <= LONGEST_PROMPT,
-        f"negative prompt: at most {LONGEST_PROMPT} characters.": len(negative_prompt or "") > LONGEST_PROMPT,
-        f"description must have 1 to {LONGEST_DESCRIPTION} characters.": not 1
-        <= len(description)
-        <= LONGEST_DESCRIPTION,
-        f"models must be among {', '.join(GENERATORS)}.": not models or not set(models) <= set(GENERATORS),
-        f"{type} takes no preset.": type.kind.needs_loras or (type.kind.needs_prompt and not type.kind.needs_preset),
-        f"{type} needs a photo.": type.kind.needs_photo and not needs_photo,
-        "none of the models can do this.": not any(
-            name in GENERATORS and GENERATORS[name].endpoint(photo=needs_photo) for name in models
-        ),
-    }
-    if broken := [rule for rule, is_wrong in wrong.items() if is_wrong]:
-        raise InvalidInput(reason=broken[0])
+    _demand(bool(KEY.fullmatch(key)), "key must have 1 to 60 small letters, digits and underscores.")
+    _check_text("name", name, longest=LONGEST_NAME)
+    _check_text("prompt", prompt, longest=LONGEST_PROMPT, lines=True)
+    if negative_prompt:
+        _check_text("negative prompt", negative_prompt, longest=LONGEST_PROMPT, lines=True)
+    _check_text("description", description, longest=LONGEST_DESCRIPTION)
+    takes_presets = not type.kind.needs_loras and (type.kind.needs_preset or not type.kind.needs_prompt)
+    _demand(takes_presets, f"{type} takes no preset.")
+    _demand(needs_photo or not type.kind.needs_photo, f"{type} needs a photo.")
+    says_something = bool(WORD.search(PLACEHOLDER.sub("", prompt)))
+    _demand(says_something or type.kind.needs_prompt, "prompt must have words besides {prompt} and {trigger}.")
+    _check_models(models, photo=needs_photo)
+
+
+def _check_text(name: str, text: str, *, longest: int, lines: bool = False) -> None:
+    rule = f"{name} must have 1 to {longest} characters, something visible and no control characters."
+    _demand(is_plain(text, longest=longest, lines=lines), rule)
+
+
+def _check_models(models: Sequence[str], *, photo: bool) -> None:
+    among = bool(models) and set(models) <= set(GENERATORS)
+    _demand(among, f"models must be among {', '.join(GENERATORS)}.")
+    _demand(len(set(models)) == len(models), "models must be named once each.")
+    able = any(GENERATORS[name].endpoint(photo=photo) for name in models)
+    _demand(able, "none of the models can do this.")
+
+
+def _demand(holds: bool, rule: str) -> None:
+    if not holds:
+        raise InvalidInput(reason=rule)

@@ -1,11 +1,13 @@
 """Pure: what a kept picture says of its making, in the places where common tools look.
 
-PNG: text chunks and XMP. JPEG and WebP: EXIF and XMP. Only the container is written anew, never a pixel. What the
-provider had written there goes, so that the file says what we mean it to say and nothing else: the prompt as its
-owner gave it, seed, model, run and whether the sandbox drew it; no user, no photo, no trigger word.
+PNG: text chunks and XMP. JPEG and WebP: EXIF and XMP. Only the container is written anew, never a pixel. Of what the
+provider had written only that stays which a viewer needs to show the picture, so that the file says what we mean it
+to say and nothing else: the prompt as its owner gave it, seed, model, run and whether the sandbox drew it; no user,
+no photo, no trigger word.
 """
 
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,13 +18,24 @@ from xml.sax.saxutils import escape, quoteattr
 
 from PIL import Image
 
+from services.pixels import orientation_of
+
 SOFTWARE = "likeness"
 # https://cv.iptc.org/newscodes/digitalsourcetype/: made by a trained model.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 NAMESPACE = "urn:likeness:provenance:1"
+# https://www.w3.org/TR/xml/#charsets: what may stand in no XML document, not even escaped.
+NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 PNG_MARK, XMP_KEYWORD, JPEG_XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp", b"http://ns.adobe.com/xap/1.0/\0"
-PNG_DROPPED = {b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"caBX"}
-APP0, APP1, APP11, COMMENT, SCAN = 0xE0, 0xE1, 0xEB, 0xFE, 0xDA
+# Chunks that decide how a picture looks (PNG third edition, 11.2 and 11.3), its size in print, and its animation.
+PNG_KEPT = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV"}
+PNG_KEPT |= {b"cLLI", b"bKGD", b"pHYs", b"acTL", b"fcTL", b"fdAT"}
+WEBP_KEPT = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"ANIM", b"ANMF"}
+APP0, APP1, SCAN, COMMENT, JPEG_END = 0xE0, 0xE1, 0xDA, 0xFE, b"\xff\xd9"
+APPLICATION = range(0xE0, 0xF0)
+JPEG_KEPT = {APP0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}  # the application segments that decoders read
+# ITU-T T.81, B.1.1: in coded data 0xFF is followed by 0 or a restart's number; more of them before a marker fill up.
+JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 SOFTWARE_TAG, DESCRIPTION_TAG, ORIENTATION_TAG = 0x0131, 0x010E, 0x0112
 # EXIF 2.32, 4.6.8: a JPEG must have XResolution, YResolution (72), ResolutionUnit (inches), YCbCrPositioning (centred).
 REQUIRED_TAGS = {0x011A: 72.0, 0x011B: 72.0, 0x0128: 2, 0x0213: 1}
@@ -55,7 +68,7 @@ def stamp(path: Path, facts: Provenance) -> None:
 
 
 def xmp(facts: Provenance) -> bytes:
-    """The facts as an XMP packet (ISO 16684-1), in UTF-8."""
+    """The facts as an XMP packet (ISO 16684-1), in UTF-8; characters that XML forbids become U+FFFD."""
     ours = {"model": facts.model, "seed": facts.seed, "runId": facts.run_id, "simulated": str(facts.simulated)}
     attributes = " ".join(f"likeness:{name}={quoteattr(value)}" for name, value in ours.items())
     packet = (
@@ -67,7 +80,7 @@ def xmp(facts: Provenance) -> bytes:
         f'<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{escape(facts.prompt)}</rdf:li></rdf:Alt>'
         '</dc:description></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
     )
-    return packet.encode(errors="replace")
+    return NOT_XML.sub("\ufffd", packet).encode()
 
 
 def _exif(facts: Provenance, data: bytes) -> bytes:
@@ -77,8 +90,8 @@ def _exif(facts: Provenance, data: bytes) -> bytes:
     exif[SOFTWARE_TAG] = SOFTWARE
     exif[DESCRIPTION_TAG] = json.dumps(asdict(facts))
     with Image.open(BytesIO(data)) as image:
-        if (turned := image.getexif().get(ORIENTATION_TAG, 1)) != 1:
-            exif[ORIENTATION_TAG] = turned
+        if (orientation := orientation_of(image)) != 1:
+            exif[ORIENTATION_TAG] = orientation
     content: bytes = exif.tobytes()
     return content
 
@@ -88,8 +101,7 @@ def _png(data: bytes, facts: Provenance) -> bytes:
     texts |= {"Run": facts.run_id, "Simulated": str(facts.simulated)}
     written = [_international(name.encode(), text.encode(errors="replace")) for name, text in texts.items()]
     written.append(_international(XMP_KEYWORD, xmp(facts)))
-    chunks = list(_png_chunks(data))
-    kept = [_png_chunk(kind, content) for kind, content in chunks if kind not in PNG_DROPPED]
+    kept = [_png_chunk(kind, content) for kind, content in _png_chunks(data) if kind in PNG_KEPT]
     return b"".join([PNG_MARK, kept[0], *written, *kept[1:]])
 
 
@@ -114,34 +126,39 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _jpeg(data: bytes, facts: Provenance) -> bytes:
     """Our segments follow JFIF's (APP0), which must come first."""
-    segments, rest = _jpeg_segments(data)
     ours = [_segment(APP1, _exif(facts, data)), _segment(APP1, JPEG_XMP + xmp(facts))]
-    first = [whole for marker, whole in segments if marker == APP0]
-    others = [whole for marker, whole in segments if marker not in {APP0, APP1, APP11, COMMENT}]
-    return b"".join([data[:2], *first, *ours, *others, rest])
+    kept = [(marker, part) for marker, part in _jpeg_parts(data) if _shows(marker, part)]
+    first = [part for marker, part in kept if marker == APP0]
+    others = [part for marker, part in kept if marker != APP0]
+    return b"".join([data[:2], *first, *ours, *others, JPEG_END])
+
+
+def _shows(marker: int, part: bytes) -> bool:
+    """Whether a part of a JPEG file is needed to show it."""
+    if marker in APPLICATION:
+        return marker in JPEG_KEPT and part[4:].startswith(JPEG_KEPT[marker])
+    return marker != COMMENT
 
 
 def _segment(marker: int, content: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
-def _jpeg_segments(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The segments before the first scan, and everything from there on."""
-    segments: list[tuple[int, bytes]] = []
-    at = 2
-    while True:
-        while data[at + 1] == 0xFF:  # fill bytes
-            at += 1
-        marker = data[at + 1]
-        if marker == SCAN:
-            return segments, data[at:]
+def _jpeg_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The segments up to the end of the image, a scan's with its coded data."""
+    found = JPEG_MARKER.search(data, 2)
+    while found and found[0] != JPEG_END:
+        at, marker = found.start(), found[1][0]
         (length,) = struct.unpack_from(">H", data, at + 2)
-        segments.append((marker, data[at : at + 2 + length]))
-        at += 2 + length
+        end = at + 2 + length
+        found = JPEG_MARKER.search(data, end)
+        if marker == SCAN:
+            end = found.start() if found else len(data)
+        yield marker, data[at:end]
 
 
 def _webp(data: bytes, facts: Provenance) -> bytes:
-    chunks = [(kind, content) for kind, content in _webp_chunks(data) if kind not in {b"EXIF", b"XMP "}]
+    chunks = [(kind, content) for kind, content in _webp_chunks(data) if kind in WEBP_KEPT]
     if chunks[0][0] == b"VP8X":
         head, chunks = bytearray(chunks[0][1]), chunks[1:]
     else:
@@ -166,8 +183,8 @@ def _webp_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at + 8 <= len(data):
+    at, end = 12, min(struct.unpack_from("<I", data, 4)[0] + 8, len(data))
+    while at + 8 <= end:
         (length,) = struct.unpack_from("<I", data, at + 4)
         yield data[at : at + 4], data[at + 8 : at + 8 + length]
         at += 8 + length + length % 2

@@ -4,7 +4,7 @@ A marked row is gone for its owner at once. It stays in the database, because cr
 lead through it. The files go after the commit; a sweep repeats what a crash or an absent store left undone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,16 +15,18 @@ from tortoise.expressions import Q
 
 from models.errors import Conflict, NotFound
 from models.generation import Generation, GenerationLora
+from models.link import BrokenLink
 from models.lora import LoraModel
 from models.photo import Photo
 from models.status import GenerationStatus, TrainingStatus
 from models.training import Training, TrainingPhoto
-from services.ports import AssetStore, Clock, Jobs, Run
+from services.pictures import KINDS
+from services.ports import AssetKind, AssetStore, Clock, Jobs, Run, StoreKeyRefused, StoreRefused
+from services.training_finish import config_name, weights_name
 from services.unit_of_work import after_commit, transactional
 
 RUN = "removal"
 FORGOTTEN_AFTER = timedelta(minutes=1)
-BATCH = 100
 PATH = ("input", "id")
 TRAINING_LIVES = [status for status in TrainingStatus if not status.is_final]
 GENERATION_LIVES = [status for status in GenerationStatus if not status.is_final]
@@ -85,28 +87,54 @@ class Removal:
             row = await model.get_or_none(id=id, deleted_at__isnull=False, removed_at=None)
             if row is None:
                 continue
-            for location in filter(None, (getattr(row, column) for column in columns)):
+            locations = {column: getattr(row, column) for column in columns}
+            for location in filter(None, locations.values()):
                 await self.store.delete(location)
-            await model.filter(id=id).update(removed_at=self.clock.now())
+            for kind, name in _left_by(row):
+                await self.store.forget(kind, name)
+            # A late success may have named its file meanwhile; the row then stays for the sweep.
+            await model.filter(id=id, **locations).update(removed_at=self.clock.now())
 
     async def give_up(self, id: UUID, error: Exception) -> None:
         """The sweep goes on trying."""
         _log.warning("removal.postponed", row=str(id), reason=str(error))
 
     async def remove_forgotten(self) -> int:
-        """Remove files whose run did not; how many rows are done with."""
+        """Remove files whose run did not; how many rows are done with.
+
+        A file that the store refuses to remove does not keep the others.
+        """
         before, done = self.clock.now() - FORGOTTEN_AFTER, 0
         for model, _ in FILES:
-            rows = model.filter(deleted_at__lt=before, removed_at=None).order_by("id").limit(BATCH)
+            rows = model.filter(deleted_at__lt=before, removed_at=None).order_by("id")
             for id in await rows.values_list("id", flat=True):
-                await self.remove_files(id)
-                done += 1
+                try:
+                    await self.remove_files(id)
+                    done += 1
+                except StoreKeyRefused:
+                    raise
+                except StoreRefused as error:
+                    await self.give_up(id, error)
         return done
 
     async def _mark(self, row: Any, **columns: Any) -> None:
         if row.deleted_at is None:
             await type(row).filter(id=row.id).update(deleted_at=self.clock.now(), **columns)
+            await BrokenLink.filter(row_id=row.id).delete()
             after_commit(self.jobs.enqueue, RUN, row.id)
+
+
+async def remove_again(model: type[Any], id: UUID) -> None:
+    """Leave a row to the sweep when it is deleted: a file of it may have come back."""
+    await model.filter(id=id, deleted_at__isnull=False).update(removed_at=None)
+
+
+def _left_by(row: Any) -> Iterator[tuple[AssetKind, str]]:
+    """The files that a job may have put before it ended without naming them in its row."""
+    if isinstance(row, LoraModel) and row.weights_location is None:
+        yield from ((AssetKind.WEIGHTS, name(row.id)) for name in (weights_name, config_name))
+    if isinstance(row, Generation) and row.location is None:
+        yield from ((AssetKind.IMAGE, f"{row.asset_name}{extension}") for _, extension in KINDS.values())
 
 
 async def _own(model: type[Any], owner: UUID, id: UUID, *, what: str) -> Any:

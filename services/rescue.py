@@ -6,13 +6,17 @@ from uuid import UUID
 
 import structlog
 
-from models.errors import ProviderUnavailable
+from models.errors import ProviderError
 from models.generation import Generation
+from models.lora import LoraModel
 from models.status import GenerationStatus, TrainingStatus
 from models.submission import Submission
 from models.training import Training
 from services.generation_run import GenerationRun
+from services.giving_up import unanswered
 from services.ports import Clock, Ended, Provider, Run
+from services.removal import remove_again
+from services.stuck import Silence
 from services.submissions import accepted_job
 from services.training_finish import TrainingFinish
 
@@ -41,22 +45,40 @@ class Rescue:
         """Wait until the provider has ended the job, for a day at most: it may be found while it still runs."""
         row = await Submission.filter(job_id=job).exclude(request_id=None).order_by("-attempt").first()
         accepted = accepted_job(row) if row else None
-        last = self.clock.now() + LONGEST_WAIT
+        silence = Silence.begin(self.clock.now())
+        last = silence.looked_at + LONGEST_WAIT
         while accepted is not None and self.clock.now() < last:
             try:
                 if isinstance(await self.provider.status(accepted), Ended):
                     return
-            except ProviderUnavailable as error:
+                silence = Silence.begin(self.clock.now())
+            except ProviderError as error:
                 _log.warning("rescue.status_unavailable", job=str(job), reason=error.message)
+                silence = unanswered(silence, error, self.clock.now())
             await self.clock.sleep(LOOK_AGAIN_SECONDS)
 
     async def finish_late(self, job: UUID) -> None:
-        """Read the result and keep it."""
+        """Read the result and keep it; the files of what its owner deletes meanwhile go again."""
         _log.info("rescue.started", job=str(job))
-        if await Training.exists(id=job, model__deleted_at=None):
-            await self.finish.complete(job)
-        elif await Generation.exists(id=job, deleted_at=None):
-            await self.generations.finish_late(job)
+        training, generation = await Training.get_or_none(id=job), await Generation.get_or_none(id=job)
+        if training is not None:
+            await self._finish_training(training)
+        elif generation is not None:
+            await self._finish_generation(generation)
+
+    async def _finish_training(self, training: Training) -> None:
+        try:
+            if await LoraModel.exists(id=training.model_id, deleted_at=None):
+                await self.finish.complete(training.id)
+        finally:
+            await remove_again(LoraModel, training.model_id)
+
+    async def _finish_generation(self, generation: Generation) -> None:
+        try:
+            if generation.deleted_at is None:
+                await self.generations.finish_late(generation.id)
+        finally:
+            await remove_again(Generation, generation.id)
 
     async def give_up(self, job: UUID, error: Exception) -> None:
         """It stays FAILED and refunded, and is not looked for any more."""

@@ -11,11 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-import stamina
-
 from models.errors import ProviderUnavailable, ResultUnusable, StorageDown
 from models.ids import new_id
 from models.photo import Photo
+from services.patience import while_unpaid
 from services.ports import AssetMissing, AssetStore, Provider, StoreUnavailable
 
 LIFE = timedelta(days=1)  # of the provider's copy
@@ -40,12 +39,13 @@ class SourcePhotos:
         await asyncio.to_thread(folder.mkdir, parents=True)
         try:
             file = folder / f"photo{mimetypes.guess_extension(photo.content_type) or '.jpg'}"
-            await self._fetch(photo.location, file)
-            return await self._upload(file, photo.content_type)
+            await while_unpaid(StorageDown, self._fetch, photo.location, file)
+            return await while_unpaid(
+                ProviderUnavailable, self.provider.upload, file, content_type=photo.content_type, expires_in=LIFE
+            )
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    @stamina.retry(on=StorageDown, attempts=8, timeout=600, wait_max=60)
     async def _fetch(self, location: str, to: Path) -> None:
         try:
             await self.store.fetch(location, to)
@@ -53,7 +53,3 @@ class SourcePhotos:
             raise StorageDown from error
         except AssetMissing as error:
             raise ResultUnusable(reason="the photo is missing.") from error
-
-    @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
-    async def _upload(self, file: Path, content_type: str) -> str:
-        return await self.provider.upload(file, content_type=content_type, expires_in=LIFE)

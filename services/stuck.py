@@ -17,6 +17,7 @@ QUEUED = timedelta(hours=2)
 TALKING = timedelta(minutes=30)  # the log of a training has a line every few seconds, its set-up one every few minutes
 GENERATING = timedelta(minutes=10)
 UNANSWERED = timedelta(hours=24)
+GONE_LOOKS = 3  # in a row: a single "unknown" may be a mistake
 LONGEST_LOOK = timedelta(minutes=2)  # between two looks; of a longer pause only this much counts
 
 Sign = tuple[str, int, str]
@@ -46,6 +47,7 @@ class Silence:
     unanswered: timedelta = timedelta()
     bound: timedelta = TALKING
     asked: bool = False
+    gone: int = 0
 
     @classmethod
     def begin(cls, now: datetime) -> Self:
@@ -56,11 +58,21 @@ class Silence:
         """The provider answered with this sign, the same as before or another; `bound` is how long it may last."""
         if sign != self.sign:
             return replace(self.begin(now), sign=sign, bound=bound)
-        return replace(self, looked_at=now, silent=self.silent + self._pause(now), unanswered=timedelta(), bound=bound)
+        silent = self.silent + self._pause(now)
+        return replace(self, looked_at=now, silent=silent, unanswered=timedelta(), bound=bound, gone=0)
 
-    def refused(self, now: datetime) -> Self:
-        """The provider did not answer: that says nothing of the job, so the job's own silence stays as it is."""
-        return replace(self, looked_at=now, unanswered=self.unanswered + self._pause(now))
+    def refused(self, now: datetime, *, gone: bool = False) -> Self:
+        """The provider did not say how the job stands, so the job's own silence stays as it is.
+
+        `gone`: it said that it does not know the job.
+        """
+        looks = self.gone + 1 if gone else 0
+        return replace(self, looked_at=now, unanswered=self.unanswered + self._pause(now), gone=looks)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the provider has said so often enough that it does not know the job."""
+        return self.gone >= GONE_LOOKS
 
     @property
     def verdict(self) -> Verdict:
@@ -88,7 +100,7 @@ class Silence:
 def sign_of(status: Queued | Running) -> Sign:
     """What the provider shows, in a form that differs when it does."""
     if isinstance(status, Queued):
-        return "queued", status.position, ""
+        return "queued", -1 if status.position is None else status.position, ""
     return "running", len(status.logs), _last(status.logs)
 
 

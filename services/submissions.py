@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,16 @@ import structlog
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 
-from models.errors import ProviderError, ProviderRejected, ProviderUnavailable, SubmitUnknown
+from models.errors import (
+    LikenessError,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnavailable,
+    ResultUnusable,
+    SubmitUnknown,
+)
 from models.submission import Submission, SubmissionState
+from services.call_failures import failure_columns, failure_of
 from services.ports import Clock, Provider, ProviderJob
 from services.stuck import LONGEST_LOOK
 from services.unit_of_work import transactional
@@ -20,6 +29,7 @@ from services.unit_of_work import transactional
 GRACE = timedelta(minutes=10)
 LONGEST_GRACE = timedelta(hours=24)  # while the provider's list cannot be read
 ANSWERED_WITHIN = timedelta(seconds=180)  # a POST is over by then, answered or not
+CLOCK_SKEW = timedelta(minutes=5)  # between the provider's clock and ours
 STALE = timedelta(seconds=30)  # an intent older than this is not sent any more
 LOOK_AGAIN_SECONDS = 10.0
 
@@ -41,8 +51,8 @@ class Submissions:
         """The provider's job for this job and attempt: the one accepted before, or a new one from a single POST.
 
         `needle` is a part of the arguments by which the provider's request list can be searched.
-        Raises `ProviderUnavailable` when it was surely not accepted (call again later) and another `ProviderError`
-        when it never will be, or when nobody knows after the grace time.
+        Raises `ProviderUnavailable` when it was surely not accepted (call again later), another `ProviderError` when
+        it never will be, or when nobody knows after the grace time, and what a call that has failed failed with.
         """
         now = self.clock.now()
         columns = {"endpoint": endpoint, "model": model, "arguments": dict(arguments), "needle": needle}
@@ -51,7 +61,7 @@ class Submissions:
             fresh = bool(await _change(row, SubmissionState.REFUSED, SubmissionState.INTENDED, created_at=now))
         if fresh:
             return await self._post(row)
-        return accepted_job(row) or await self._recover(row, waited=now - row.created_at)
+        return await self._recover(row, waited=now - row.created_at)
 
     async def _post(self, row: Submission) -> ProviderJob:
         if (waited := self.clock.now() - row.created_at) > STALE:
@@ -64,8 +74,7 @@ class Submissions:
             return await self._recover(row, waited=timedelta())
         except ProviderError as error:
             to = SubmissionState.REFUSED if isinstance(error, ProviderUnavailable) else SubmissionState.FAILED
-            facts = {"error": error.facts.get("reason", error.message), "error_type": error.facts.get("type")}
-            await _change(row, SubmissionState.INTENDED, to, **facts)
+            await _change(row, SubmissionState.INTENDED, to, **failure_columns(error))
             raise
         await self.adopt(row, job)
         return job
@@ -91,11 +100,13 @@ class Submissions:
     async def find(self, row: Submission) -> ProviderJob | None:
         """Look once in the provider's list for a job whose answer was lost, and adopt it.
 
-        A webhook's address names the row. By its arguments alone a job is taken only while no other call of ours with
-        the same ones may still be waiting for its answer. Raises `ProviderUnavailable` when the list cannot be read.
+        A webhook's address names the row. By its arguments alone, all of which must be the same, a job is taken only
+        while no other call of ours with the same ones may still be waiting for its answer, and only when it was not
+        sent before the row was written. Raises `ProviderUnavailable` when the list cannot be read.
         """
-        named = await self.provider.find(row.endpoint, [str(row.id)]) if self.public_url else ()
-        alike = () if named or await self._has_twin(row) else await self.provider.find(row.endpoint, [row.needle])
+        look = partial(self.provider.find, row.endpoint, since=row.created_at - CLOCK_SKEW)
+        named = await look(str(row.id), arguments={}) if self.public_url else ()
+        alike = () if named or await self._has_twin(row) else await look(row.needle, arguments=row.arguments)
         for job in (*named, *alike):
             if not await Submission.filter(request_id=job.request_id).exists():
                 with suppress(IntegrityError):  # another call has just saved this id
@@ -112,9 +123,10 @@ class Submissions:
         while True:
             began = self.clock.now()
             await row.refresh_from_db()
+            if failure := failure_of(row):
+                raise failure
             if job := accepted_job(row):
                 return job
-            _raise_ended(row)
             looked = False
             try:
                 if job := await self.find(row):
@@ -124,7 +136,7 @@ class Submissions:
                 _log.warning("submit.lookup_failed", submission=str(row.id), reason=error.message)
             if waited > (self.grace if looked else LONGEST_GRACE):
                 lost = SubmitUnknown(reason="its answer was lost, and no trace of the job was found.")
-                given_up = {"error": lost.message, "lost": True}
+                given_up = failure_columns(lost) | {"lost": True}
                 if await _change(row, SubmissionState.INTENDED, SubmissionState.FAILED, **given_up):
                     raise lost
                 continue  # a webhook told of it in this very moment
@@ -157,18 +169,20 @@ def accepted_job(row: Submission) -> ProviderJob | None:
     )
 
 
-def _raise_ended(row: Submission) -> None:
-    """What the first caller heard of a call that is over, so that a chain goes on after a refusal only."""
-    if row.state is SubmissionState.REFUSED:
-        raise ProviderUnavailable(reason=row.error or "unknown")
-    if row.state is SubmissionState.FAILED:
-        error = SubmitUnknown if row.lost else ProviderRejected
-        raise error(reason=row.error or "unknown", type=row.error_type)
+async def close(job: UUID, to: SubmissionState, *, attempt: int = 0, failure: LikenessError | None = None) -> None:
+    """Note how a call ended; one whose result was used stays so, whoever fails with it later."""
+    columns = failure_columns(failure) | {"lost": False} if failure else {"error": None, "error_type": None}
+    calls = Submission.filter(job_id=job, attempt=attempt).exclude(state=SubmissionState.DONE)
+    await calls.update(state=to, **columns)
 
 
-async def close(job: UUID, to: SubmissionState, *, attempt: int = 0, error: str | None = None) -> None:
-    """Note how an accepted call ended."""
-    await Submission.filter(job_id=job, attempt=attempt).update(state=to, error=error)
+async def leave_findable(job: UUID, error: Exception) -> None:
+    """Have the sweep for lost calls go on with the provider's job of a job that we end, and keep a late success.
+
+    Not when `error` is the provider's own verdict: then there is nothing to come.
+    """
+    if not isinstance(error, ProviderRejected | ResultUnusable):
+        await Submission.filter(job_id=job, state=SubmissionState.ACCEPTED).update(lost=True)
 
 
 @transactional

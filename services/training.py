@@ -18,7 +18,9 @@ from services.holding import hold
 from services.paging import Page, page
 from services.photos import PhotoService
 from services.ports import Clock, Jobs
-from services.training_input import TrainingInput
+from services.sharing import usable_by
+from services.text import has_control
+from services.training_input import LONGEST_NAME, TrainingInput
 from services.training_journal import TrainingJournal
 from services.trigger_words import class_prompt, instance_prompt, suggest_trigger_word
 from services.unit_of_work import after_commit, transactional
@@ -109,12 +111,12 @@ class TrainingService:
         if status is not None:
             query = query.filter(status=status)
         if search is not None:
-            query = query.filter(name__icontains=search)
+            query = query.filter(name__icontains=search) if _may_be_in_a_name(search) else query.filter(id__in=())
         return await page(query, list_name="models", first=first, after=after)
 
     async def get_model(self, owner: UUID, id: UUID) -> LoraModel | None:
-        """One of a user's own models."""
-        return await LoraModel.get_or_none(id=id, owner_id=owner, deleted_at=None)
+        """One of a user's own models, or one that was shared."""
+        return await usable_by(owner).get_or_none(id=id)
 
     async def follow(self, owner: UUID, id: UUID, *, after_seq: int | None) -> AsyncGenerator[TrainingEvent, None]:
         """A training's events, as `Feed.follow` gives them. Raises `NotFound` for a stranger's."""
@@ -163,6 +165,10 @@ class TrainingService:
             **shared,
         )
         return model, training
+
+
+def _may_be_in_a_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and not has_control(text)
 
 
 def expected_seconds(steps: int) -> float:

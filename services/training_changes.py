@@ -19,6 +19,7 @@ from services.training_follow import wake_topic
 from services.training_journal import TrainingJournal
 from services.unit_of_work import after_commit, transactional
 
+RETRYABLE = {TrainingStatus.FAILED, TrainingStatus.CANCELLED}
 COPIED = (
     "owner_id", "base_model", "steps", "quality", "is_style", "create_masks", "trigger_word", "gender",
     "instance_prompt", "class_prompt", "lora_rank", "learning_rate", "batch_size", "images_data_url", "input_hash",
@@ -62,13 +63,14 @@ class TrainingChanges:
         """A new attempt of a FAILED or CANCELLED training: same photos and settings, its own reserve, the ZIP reused.
 
         Asked again, the attempt made before is returned, unless that has failed too. Raises `NotFound`,
-        `Conflict` for a training that has not failed, and `InsufficientCredits`.
+        `Conflict` for a training that has not failed, also one that completed late, and `InsufficientCredits`.
         """
-        newest = await _newest_attempt(await _own(owner, id))
-        if newest.status not in {TrainingStatus.FAILED, TrainingStatus.CANCELLED}:
-            if newest.id == id:
-                reason = f"Only a FAILED or CANCELLED training can be tried again; this one is {newest.status}."
-                raise Conflict(reason=reason, path=("input", "id"))
+        asked = await _own(owner, id)
+        if asked.status not in RETRYABLE:
+            reason = f"Only a FAILED or CANCELLED training can be tried again; this one is {asked.status}."
+            raise Conflict(reason=reason, path=("input", "id"))
+        newest = await _newest_attempt(asked)
+        if newest.status not in RETRYABLE:
             return newest
         try:
             return await self._again(newest)

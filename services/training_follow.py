@@ -5,12 +5,12 @@ from uuid import UUID
 
 import structlog
 
-from models.errors import ProviderUnavailable, ResultUnusable
+from models.errors import ProviderError, ResultUnusable
 from models.status import TrainingStage
 from models.submission import Submission
 from models.training import Training
 from services.events import topic
-from services.giving_up import abandon, has_result
+from services.giving_up import abandon, has_result, unanswered
 from services.ports import Clock, Ended, EventBus, Listener, Provider, ProviderJob, Queued, Running
 from services.progress import Parsed, estimated, parse_logs
 from services.stuck import Silence, Verdict, sign_of, training_bound
@@ -36,9 +36,12 @@ class TrainingFollow:
     async def until_ended(self, id: UUID) -> None:
         """Return once the provider has ended the job, or the training has ended otherwise (a cancel).
 
-        A provider that does not answer is asked again for a day. A job without a sign of life is asked about after a
-        bound (`services.stuck`); after twice that it is cancelled. Raises `GivenUp` after either.
+        A provider that does not say how the job stands is asked again for a day. A job without a sign of life is asked
+        about after a bound (`services.stuck`); after twice that it is cancelled. Raises `GivenUp` after either, and
+        `ProviderJobGone` when the provider keeps saying that it does not know the job.
         """
+        if (await Training.get(id=id)).status.is_final:
+            return
         job, silence = await self._job(id), Silence.begin(self.clock.now())
         # Listening before looking: a webhook that comes while the provider is asked is not lost.
         async with self.bus.listen(wake_topic(id)) as wake:
@@ -60,9 +63,9 @@ class TrainingFollow:
         """Ask once and record what is new; None when the job is over."""
         try:
             status = await self.provider.status(job, logs=True)
-        except ProviderUnavailable as error:
+        except ProviderError as error:
             _log.warning("training.status_unavailable", training=str(training.id), reason=error.message)
-            return silence.refused(self.clock.now())
+            return unanswered(silence, error, self.clock.now())
         if isinstance(status, Ended):
             return None
         sign = sign_of(status)
@@ -95,8 +98,7 @@ class TrainingFollow:
         """Say what is new; an estimate goes on even while the provider shows the same."""
         if isinstance(status, Queued):
             if is_news:
-                message = f"Waiting at the provider, position {status.position + 1}"
-                await self._say(training, message, queue=status.position)
+                await self._say(training, waiting(status), queue=status.position)
             return
         submission = await Submission.get(job_id=training.id)
         elapsed = (self.clock.now() - (submission.accepted_at or submission.created_at)).total_seconds()
@@ -148,6 +150,12 @@ class TrainingFollow:
 def wake_topic(job: UUID) -> str:
     """Where a webhook or a cancel ends a follower's pause."""
     return f"wake:{job}"
+
+
+def waiting(status: Queued) -> str:
+    """What to tell those who watch a job in the provider's queue."""
+    place = "" if status.position is None else f", position {status.position + 1}"
+    return f"Waiting at the provider{place}"
 
 
 def _eta(parsed: Parsed | None, elapsed: float) -> int | None:

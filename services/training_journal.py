@@ -9,11 +9,9 @@ from models.lora import LoraModel
 from models.status import TrainingStage, TrainingStatus
 from models.training import Training, TrainingEvent
 from services.credits import Credits
-from services.journal import Journal, locked
+from services.journal import NO_ERROR, Journal, error_columns, locked
 from services.progress import overall_percent
 from services.unit_of_work import transactional
-
-NO_ERROR: dict[str, Any] = {"error_code": None, "error_message": None, "error_retryable": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +34,13 @@ class TrainingJournal:
     async def progress(
         self, id: UUID, *, stage: TrainingStage, message: str, fraction: float = 0.0, **facts: Any
     ) -> Training | None:
-        """Move within or into a stage; `fraction` (0 to 1) is how much of the stage is done."""
+        """Move within or into a stage; `fraction` (0 to 1) is how much of the stage is done.
+
+        FINALIZING is not left again: a process that stood still while another began it changes nothing.
+        """
         training = await locked(Training, id)
-        if training.status.is_final:
+        goes_back = training.stage is TrainingStage.FINALIZING and stage is not TrainingStage.FINALIZING
+        if training.status.is_final or goes_back:
             return None
         columns: dict[str, Any] = {"stage": stage}
         columns["percent"] = max(training.percent, overall_percent(stage, fraction))
@@ -66,8 +68,7 @@ class TrainingJournal:
     @transactional
     async def fail(self, id: UUID, error: LikenessError) -> Training | None:
         """End badly: the reason is kept and the reserve given back."""
-        columns = {"error_code": error.code, "error_message": error.message, "error_retryable": error.retryable}
-        return await self._stop(id, TrainingStatus.FAILED, error.message, columns)
+        return await self._stop(id, TrainingStatus.FAILED, error.message, error_columns(error))
 
     @transactional
     async def cancel(self, id: UUID) -> Training | None:

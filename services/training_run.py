@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import stamina
 import structlog
 
 from models.errors import Internal, LikenessError, ProviderUnavailable, StorageDown
 from models.photo import Photo, TrainingArchive
 from models.status import TrainingStage, TrainingStatus
+from models.submission import Submission
 from models.training import Training, TrainingPhoto
 from services.cancelling import Canceller
 from services.packing import Packed, PackPhoto, archive_key, pack
+from services.patience import while_unpaid
 from services.ports import AssetStore, Clock, Provider, Run, StoreUnavailable
-from services.submissions import Submissions
+from services.submissions import Submissions, leave_findable
 from services.trainers import trainer_for
 from services.training_finish import TrainingFinish
 from services.training_follow import TrainingFollow
@@ -30,7 +31,6 @@ from services.training_journal import TrainingJournal
 from services.unit_of_work import transactional
 
 EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
-SUBMIT_ATTEMPTS, SUBMIT_PATIENCE = 12, 900.0  # seconds
 
 _log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class TrainingRun:
         training = await Training.get(id=id)
         message = "Getting training data URL..."
         if await self.journal.progress(id, stage=TrainingStage.ARCHIVE_URL, message=message):
-            await self._submit(training)
+            await while_unpaid(ProviderUnavailable, self._submit, training)
         training = await Training.get(id=id)
         if training.status is TrainingStatus.CANCELLED:
             await self.canceller.stop_at_provider(id)
@@ -87,31 +87,30 @@ class TrainingRun:
         await self.follow.until_ended(id)
 
     async def settle(self, id: UUID) -> None:
-        """Keep the weights and complete."""
-        await self.finish.complete(id)
+        """Keep the weights and complete; there are none when it ended before the paid call."""
+        if await Submission.exists(job_id=id):
+            await self.finish.complete(id)
 
     async def give_up(self, id: UUID, error: Exception) -> None:
         """End a training that cannot go on, with its reason and a refund."""
         if not isinstance(error, LikenessError):
             _log.error("training.gave_up", training=str(id), exc_info=error)
+        await leave_findable(id, error)
         await self.journal.fail(id, error if isinstance(error, LikenessError) else Internal())
 
     async def _submit(self, training: Training) -> None:
-        """A provider that surely did not take the call is asked again later."""
+        """Submit, while its owner still wants it."""
+        if (await Training.get(id=training.id)).status.is_final:
+            return
         trainer, url = trainer_for(training.base_model), training.archive_url or ""
         arguments = trainer.arguments(
             archive_url=url, trigger=training.trigger_word, caption=training.instance_prompt, steps=training.steps,
             create_masks=training.create_masks, is_style=training.is_style, preprocessed=False,
             learning_rate=training.learning_rate,
         )  # fmt: skip
-        retry = stamina.retry_context(
-            on=ProviderUnavailable, attempts=SUBMIT_ATTEMPTS, timeout=SUBMIT_PATIENCE, wait_initial=1, wait_max=120
+        await self.submissions.submit(
+            training.id, endpoint=trainer.endpoint, model=trainer.key, arguments=arguments, needle=url
         )
-        async for attempt in retry:
-            with attempt:
-                await self.submissions.submit(
-                    training.id, endpoint=trainer.endpoint, model=trainer.key, arguments=arguments, needle=url
-                )
 
     async def _upload(self, training: Training, photos: list[Photo], key: str, folder: Path) -> TrainingArchive:
         files = await self._gather(training.id, photos, folder)
@@ -121,7 +120,10 @@ class TrainingRun:
         await self._say(training.id, TrainingStage.ARCHIVE_READY, ready)
         await self._say(training.id, TrainingStage.UPLOADING_ARCHIVE, "Uploading training data...")
         now = self.clock.now()
-        url = await self.provider.upload(packed.path, content_type="application/zip", expires_in=self.archive_life)
+        url = await while_unpaid(
+            ProviderUnavailable, self.provider.upload, packed.path, content_type="application/zip",
+            expires_in=self.archive_life,
+        )  # fmt: skip
         life = {"created_at": now, "expires_at": now + self.archive_life}
         facts = {"sha256": packed.sha256, "bytes": packed.bytes, "url": url}
         return await _save_archive(training.owner_id, key, facts | life)
@@ -134,11 +136,10 @@ class TrainingRun:
             await self._say(id, TrainingStage.DOWNLOADING_IMAGES, message, number / len(photos))
             extension = EXTENSIONS[photo.content_type]
             to = folder / f"{number:03}{extension}"
-            await self._fetch(photo.location, to)
+            await while_unpaid(StorageDown, self._fetch, photo.location, to)
             files.append(PackPhoto(path=to, extension=extension, caption=None))
         return files
 
-    @stamina.retry(on=StorageDown, attempts=5)
     async def _fetch(self, location: str, to: Path) -> None:
         try:
             await self.store.fetch(location, to)

@@ -33,7 +33,16 @@ def class_prompt(gender: SubjectGender | None, *, is_style: bool) -> str | None:
     return None if is_style else f"photo of a {NOUNS[gender or SubjectGender.PERSON]}"
 
 
+def distinct(triggers: Sequence[str]) -> list[str]:
+    """Each trigger word once, in any case, as it came first."""
+    found: dict[str, str] = {}
+    for word in triggers:
+        found.setdefault(word.casefold(), word)
+    return list(found.values())
+
+
 def with_trigger_words(prompt: str, triggers: Sequence[str]) -> str:
     """Put the trigger words first, as in `MY_PORTRAIT_2025_A3F2, portrait photo`; one already there is not doubled."""
-    missing = [word for word in triggers if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", prompt, re.IGNORECASE)]
+    words = distinct(triggers)
+    missing = [word for word in words if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", prompt, re.IGNORECASE)]
     return ", ".join([*missing, prompt]) if prompt else ", ".join(missing)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import stamina
 import structlog
 
 from models.errors import ProviderRejected, ProviderUnavailable, ResultUnusable, StorageDown
 from models.ids import new_id
 from models.lora import LoraModel
+from services.patience import while_unpaid
 from services.ports import AssetMissing, AssetStore, Provider, StoreUnavailable
 
+KIND = "application/octet-stream"
 LIFE = timedelta(days=7)  # of the copy that the provider is given
 
 _log = structlog.get_logger()
@@ -43,12 +44,13 @@ class Weights:
         async with self._folder() as folder:
             # The provider reads the kind of file from its name.
             file = folder / f"{model.id}.safetensors"
-            await self._fetch(model.weights_location, file)
-            model.provider_weights_url = await self._upload(file)
+            await while_unpaid(StorageDown, self._fetch, model.weights_location, file)
+            model.provider_weights_url = await while_unpaid(
+                ProviderUnavailable, self.provider.upload, file, content_type=KIND, expires_in=LIFE
+            )
         await model.save(update_fields=["provider_weights_url"])
         _log.info("weights.handed_over", model=str(model.id))
 
-    @stamina.retry(on=StorageDown, attempts=8, timeout=600, wait_max=60)
     async def _fetch(self, location: str, to: Path) -> None:
         try:
             await self.store.fetch(location, to)
@@ -56,10 +58,6 @@ class Weights:
             raise StorageDown from error
         except AssetMissing as error:
             raise ResultUnusable(reason="the model's weights are missing.") from error
-
-    @stamina.retry(on=ProviderUnavailable, attempts=8, timeout=600, wait_max=60)
-    async def _upload(self, file: Path) -> str:
-        return await self.provider.upload(file, content_type="application/octet-stream", expires_in=LIFE)
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:

@@ -126,6 +126,21 @@ class FakeBus:
         return topic in self.listeners
 
 
+class TimedBus(FakeBus):
+    """A bus on which nobody speaks, and on which waiting takes no time but moves the clock."""
+
+    def __init__(self, clock: FixedClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    @asynccontextmanager
+    async def listen(self, topic: str) -> AsyncIterator[Any]:
+        yield self
+
+    async def get(self, wait_seconds: float) -> None:
+        await self.clock.sleep(wait_seconds)
+
+
 @dataclass
 class FakeJobs:
     """Notes what was asked for and runs nothing."""
@@ -173,11 +188,13 @@ class FakeProvider:
     async def cancel(self, job: ProviderJob) -> CancelOutcome:
         return CancelOutcome.TOO_LATE
 
-    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+    async def find(
+        self, endpoint: str, needle: str, *, arguments: Mapping[str, Any], since: datetime
+    ) -> Sequence[ProviderJob]:
         found = [
             self._job(f"request-{number}")
-            for number, (other, arguments) in enumerate(self.submitted, start=1)
-            if other == endpoint and any(needle in str(arguments) for needle in needles)
+            for number, (other, sent) in enumerate(self.submitted, start=1)
+            if other == endpoint and needle in str(sent) and arguments.items() <= sent.items()
         ]
         return found[::-1]
 

@@ -23,16 +23,6 @@ class LosingWire(Wire):
         self.held = asyncio.Event()
         self.let_go = asyncio.Event()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        there, back = await asyncio.open_connection(*self._target)
-        self._writers |= {writer, back}
-        await asyncio.gather(self._pass_on(reader, back), self._answer(there, writer))
-        self._writers -= {writer, back}
-
     async def _answer(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
@@ -44,15 +34,9 @@ class LosingWire(Wire):
                     self.hold = None
                     self.held.set()
                     await self.let_go.wait()
-                to.write(data)
-                await to.drain()
-        to.close()
-
-    async def _pass_on(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await source.read(65536):
-                to.write(data)
-                await to.drain()
+                if to not in self._dead:
+                    to.write(data)
+                    await to.drain()
         to.close()
 
 

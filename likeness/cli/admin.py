@@ -13,7 +13,10 @@ from likeness.settings import SettingsError, load_settings
 from likeness.wiring import wired
 from schema.root import sdl
 from services.audit import audit_all
+from services.identity import LONGEST_SUBJECT, TOKEN, is_subject
+from services.text import is_plain
 
+LONGEST_NOTE = 200
 SDL_FILE = Path(__file__).parent.parent.parent / "schema" / "schema.graphql"
 
 
@@ -40,8 +43,16 @@ def schema(check: bool, write: bool) -> None:
         sys.exit(1)
 
 
+def _sub(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The `sub` of a token. Raises `click.BadParameter` for one that no server would take."""
+    if not is_subject(f"{TOKEN}{value}"):
+        longest = LONGEST_SUBJECT - len(TOKEN)
+        raise click.BadParameter(f"must have 1 to {longest} characters, something visible and no control characters.")
+    return value
+
+
 @click.command()
-@click.argument("subject")
+@click.argument("subject", callback=_sub)
 @click.option("--hours", default=24.0, show_default=True, help="How long the token is valid.")
 def token(subject: str, hours: float) -> None:
     """Print a bearer token for SUBJECT, signed with JWT_SECRET."""
@@ -60,13 +71,29 @@ def credits() -> None:
     """Grant credits and prove the ledger."""
 
 
+def _subject(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A user's subject. Raises `click.BadParameter` for anything else."""
+    if not is_subject(value):
+        raise click.BadParameter("must be `local`, `jwt:<sub>` or `tg:<id>`.")
+    return value
+
+
+def _note(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A note that the ledger can hold. Raises `click.BadParameter` for anything else."""
+    if value and not is_plain(value, longest=LONGEST_NOTE):
+        raise click.BadParameter(
+            f"must have 1 to {LONGEST_NOTE} characters, something visible and no control characters."
+        )
+    return value
+
+
 @credits.command()
-@click.argument("subject")
+@click.argument("subject", callback=_subject)
 @click.argument("amount", type=click.IntRange(1, 10**9))
-@click.option("--note", default="", help="Why, for the ledger (at most 200 characters).")
+@click.option("--note", default="", callback=_note, help="Why, for the ledger (at most 200 characters).")
 def grant(subject: str, amount: int, note: str) -> None:
     """Add AMOUNT credits to SUBJECT (`local`, `jwt:<sub>` or `tg:<id>`)."""
-    asyncio.run(_grant(subject, amount, note[:200]))
+    asyncio.run(_grant(subject, amount, note))
 
 
 async def _grant(subject: str, amount: int, note: str) -> None:
@@ -92,11 +119,12 @@ async def _audit() -> bool:
     await db.migrate(settings.database)
     users = entries = broken = 0
     async with db.connected(settings.database):
-        async for user, found in audit_all():
+        async for subject, found in audit_all():
+            name = subject or "A user that cannot be read"
             users, entries, broken = users + 1, entries + found.entries, broken + (not found.balanced)
             if found.broken_at is not None:
-                click.echo(f"{user.subject}: posting {found.broken_at} was changed or is missing.")
+                click.echo(f"{name}: posting {found.broken_at} was changed or is missing.")
             elif not found.balanced:
-                click.echo(f"{user.subject}: an account does not hold the sum of its entries.")
+                click.echo(f"{name}: an account is not what its entries say.")
     click.echo(f"{users} users, {entries} entries, {broken} broken.")
     return not broken

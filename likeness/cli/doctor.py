@@ -11,7 +11,7 @@ from rich.table import Table
 from likeness.db import migrate
 from likeness.settings import RETIRED, Settings, load_settings
 from likeness.version import version
-from likeness.wiring import wired
+from likeness.wiring import check_kept_files, wired
 from services.health import HealthReport
 
 
@@ -29,7 +29,7 @@ def command(ask: bool) -> None:
         if name in os.environ:
             console.print(f"{name} is set and not used: {RETIRED[name]}")
     if ask:
-        _print_answers(console, asyncio.run(_answers(settings)))
+        asyncio.run(_ask(console, settings))
 
 
 def _parts(settings: Settings) -> list[tuple[str, str, str]]:
@@ -60,10 +60,13 @@ def _sign_in(settings: Settings) -> str:
     return ", ".join(name for name, value in names.items() if value) or "none"
 
 
-async def _answers(settings: Settings) -> HealthReport:
+async def _ask(console: Console, settings: Settings) -> None:
     await migrate(settings.database)
     async with wired(settings) as everything:
-        return await everything.services.health.report()
+        _print_answers(console, await everything.services.health.report())
+        if everything.presence and settings.redis_url is None and (count := await everything.presence.others()) > 1:
+            console.print(f"event bus: {count} processes share this database: set REDIS_URL, or events come late")
+        await check_kept_files(settings)
 
 
 def _print_answers(console: Console, report: HealthReport) -> None:

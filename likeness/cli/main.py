@@ -59,5 +59,5 @@ def main() -> None:
         click.echo(f"likeness: {error}", err=True)
         sys.exit(2)
     except DatabaseUnusable as error:
-        click.echo(f"likeness: the database cannot be used ({error}).", err=True)
+        click.echo(f"likeness: DATABASE_URL, DATA_DIR: the database cannot be used ({error}).", err=True)
         sys.exit(2)

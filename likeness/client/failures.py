@@ -16,6 +16,8 @@ _REFUSALS: Final = {
     4403: "the sign-in was refused",
     4406: "the server does not speak graphql-transport-ws",
 }
+# What a server answers while its database is away.
+_SERVER_FAULT: Final = "INTERNAL_SERVER_ERROR"
 
 
 def http_failure(error: Exception, *, url: str) -> ClientError:
@@ -35,7 +37,8 @@ def http_failure(error: Exception, *, url: str) -> ClientError:
 def socket_failure(error: Exception, *, url: str) -> ClientError:
     """The error for a subscription that ended early; `ConnectionLost` when it is worth another try."""
     if isinstance(error, TransportQueryError):
-        return refused(error.errors or (), fallback=str(error))
+        failure = refused(error.errors or (), fallback=str(error))
+        return ConnectionLost(failure.message) if failure.code == _SERVER_FAULT else failure
     for cause in _causes(error):
         code = cause.rcvd.code if isinstance(cause, ConnectionClosed) and cause.rcvd else 0
         if code in _REFUSALS:

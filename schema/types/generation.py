@@ -17,6 +17,7 @@ from schema.types.provenance import GenerationProvenance
 from schema.types.status import GenerationStatus, GenerationType, ImageFormat
 from schema.types.training import LoraModel
 from services import picture_links
+from services.call_failures import explained
 from services.events import missed_before
 
 Width = Annotated[int | None, strawberry.argument(description="The widest it may be, in pixels; any when absent.")]
@@ -35,7 +36,7 @@ class GenerationAttempt:
     def of_call(cls, row: Submission) -> Self:
         """Show a paid call, or one that was skipped."""
         skipped = row.state is SubmissionState.SKIPPED
-        return cls(model=row.model, fal_job_id=row.request_id, error=row.error, skipped=skipped)
+        return cls(model=row.model, fal_job_id=row.request_id, error=explained(row), skipped=skipped)
 
 
 @strawberry.type(description="One picture.")
@@ -43,7 +44,7 @@ class Generation(Node):
     row: strawberry.Private[GenerationRow]
     type: GenerationType = strawberry.field(description="The kind of picture.")
     status: GenerationStatus = strawberry.field(description="Where it stands.")
-    prompt: str | None = strawberry.field(description="The prompt as it was given.")
+    prompt: str | None = strawberry.field(description="The prompt as it was given, null when none was.")
     final_prompt: str | None = strawberry.field(description="The prompt that is sent, trigger words first.")
     original_fal_url: str | None = strawberry.field(
         description="Where the provider put the image; that address dies, so use it for reference only."
@@ -130,9 +131,7 @@ class GenerationProgress(OfRow):
 
     @computed("The generation as it is now, so that client caches update themselves.")
     async def generation(self, info: Info) -> Generation:
-        row = await info.context.services.generation.get(info.context.viewer.id, self.row.generation_id)
-        assert row is not None, "generations are never deleted"
-        return Generation.of(row)
+        return Generation.of(await info.context.services.generation.of_event(self.row))
 
 
 def fal_job_id(row: GenerationRow, calls: list[Submission]) -> str | None:

@@ -13,7 +13,7 @@ from services.generators import DEFAULT_SIZE
 
 @strawberry.input(description="A trained model to draw with.")
 class LoraInput:
-    model_id: strawberry.ID = strawberry.field(description="One of the viewer's models that is COMPLETED.")
+    model_id: strawberry.ID = strawberry.field(description="A model that is COMPLETED: own, or shared by its owner.")
     scale: float | None = strawberry.field(default=None, description="How strongly, from 0 to 4; 1 when absent.")
 
 
@@ -31,7 +31,7 @@ class GenerateImageInput:
         default=None, description="One of `presets`, by its id or its key; the kind of picture follows from it."
     )
     model_id: strawberry.ID | None = strawberry.field(
-        default=None, description="One of the viewer's models that is COMPLETED; either this or `loras`."
+        default=None, description="A model that is COMPLETED: own, or shared by its owner; either this or `loras`."
     )
     loras: list[LoraInput] | None = strawberry.field(
         default=None,
@@ -39,8 +39,8 @@ class GenerateImageInput:
     )
     source_photo_id: strawberry.ID | None = strawberry.field(
         default=None,
-        description="One of the viewer's photos: the picture is redrawn from it, and has about its shape. Models that "
-        "take no photo are passed over; when none is left the request is refused.",
+        description="One of the viewer's photos: the picture is redrawn from it, and has about its shape, whatever "
+        "`imageSize` says. Models that take no photo are passed over; when none is left the request is refused.",
     )
     num_images: int | None = strawberry.field(
         default=None, description="How many images, 1 to 4; each is a generation with its own price. 1 when absent."
@@ -48,15 +48,16 @@ class GenerateImageInput:
     image_size: str | None = strawberry.field(
         default=None,
         description="`square_hd`, `square`, `portrait_4_3`, `portrait_16_9`, `landscape_4_3`, `landscape_16_9`, or "
-        "`<width>x<height>` of 256 to 1536 pixels a side; `square_hd` when absent.",
+        "`<width>x<height>` of 256 to 1536 pixels a side; `square_hd` when absent. With `sourcePhotoId` the photo "
+        "decides the shape, and this may go unused.",
     )
     seed: int | None = strawberry.field(
         default=None, description="The number the first picture begins from, not negative; random when absent."
     )
     run_id: str | None = strawberry.field(
         default=None,
-        description="Any text of 1 to 255 characters. The same run id with the same input gives the same generations; "
-        "with another input it gives CONFLICT.",
+        description="Any text of 1 to 255 characters. The same run id with the same input gives the same generations, "
+        "without deleted ones; with another input, or once all were deleted, it gives CONFLICT.",
     )
 
     strength: float | None = strawberry.field(

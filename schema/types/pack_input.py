@@ -12,7 +12,8 @@ from services.packs import PackInput
 class GeneratePackInput:
     pack: str = strawberry.field(description="The key of one of `packs`.")
     model_id: strawberry.ID | None = strawberry.field(
-        default=None, description="One of the viewer's models that is COMPLETED, where the pack's presets take one."
+        default=None,
+        description="A model that is COMPLETED, own or shared by its owner, where the pack's presets take one.",
     )
     source_photo_id: strawberry.ID | None = strawberry.field(
         default=None, description="One of the viewer's photos, for packs that redraw one."
@@ -20,7 +21,8 @@ class GeneratePackInput:
     run_id: str | None = strawberry.field(
         default=None,
         description="Any text of 1 to 255 characters, for `batchProgress` too. The same run id with the same input "
-        "gives the same generations; with another input it gives CONFLICT.",
+        "gives the same generations, without deleted ones; with another input, or once all were deleted, it gives "
+        "CONFLICT.",
     )
 
     def wanted(self) -> PackInput:

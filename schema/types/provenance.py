@@ -13,6 +13,7 @@ from models.submission import Submission, SubmissionState
 from schema.context import Info
 from schema.types.fields import computed
 from schema.types.training import LoraModel
+from services.call_failures import explained
 
 
 @strawberry.type(description="One paid call to the provider, or one that was skipped.")
@@ -34,7 +35,7 @@ class ProviderCall:
             endpoint=row.endpoint,
             request_id=row.request_id,
             parameters=JSON(without_addresses(row.arguments)),
-            error=row.error,
+            error=explained(row),
             skipped=row.state is SubmissionState.SKIPPED,
             intended_at=row.created_at,
             accepted_at=row.accepted_at,

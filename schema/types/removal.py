@@ -1,4 +1,4 @@
-"""Deleting and renaming."""
+"""Deleting, renaming and sharing."""
 
 import strawberry
 
@@ -56,3 +56,20 @@ class RenameModelPayload:
         default=None, description="The model with its new name; null when it was not renamed."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was not renamed.")
+
+
+@strawberry.input(description="Whether others may draw with a trained model.")
+class ShareModelInput:
+    id: strawberry.ID = strawberry.field(description="One of the viewer's models.")
+    shared: bool = strawberry.field(
+        description="True: every user who is told its id may draw with it, see its name and its trigger word, and "
+        "nothing of its training, photos or weights. False: from now on its owner alone may."
+    )
+
+
+@strawberry.type(description="The model that was shared, or is no longer.")
+class ShareModelPayload:
+    model: LoraModel | None = strawberry.field(
+        default=None, description="The model as it is now; null when nothing was changed."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")

@@ -63,23 +63,33 @@ class LoraModel(Node):
     status: TrainingStatus = strawberry.field(description="That of its training; COMPLETED means it can be used.")
     created_at: datetime = strawberry.field(description="When its training was accepted.")
     weights_sha256: str | None = strawberry.field(description="The SHA-256 of the weights, once they are kept.")
+    shared_at: datetime | None = strawberry.field(
+        description="Since when others may draw with it, too (`shareModel`); null while only its owner may."
+    )
     deleted_at: datetime | None = strawberry.field(
         description="When its owner deleted it; it then shows only as what other things were made with."
     )
 
-    @computed("Where our copy of the weights can be fetched for a while; null until COMPLETED, and once deleted.")
+    @computed(
+        "Where our copy of the weights can be fetched for a while; null until COMPLETED, once deleted, and for all but "
+        "its owner."
+    )
     def model_url(self, info: Info) -> str | None:
-        location = None if self.row.deleted_at else self.row.weights_location
-        return info.context.services.store.url(location) if location else None
+        return self._url(info, self.row.weights_location)
 
-    @computed("Where our copy of the training's configuration can be fetched, if there is one.")
+    @computed("Where our copy of the training's configuration can be fetched, if there is one, by its owner.")
     def config_url(self, info: Info) -> str | None:
-        location = None if self.row.deleted_at else self.row.config_location
-        return info.context.services.store.url(location) if location else None
+        return self._url(info, self.row.config_location)
 
-    @computed("The training that makes or made it.")
+    @computed("The training that makes or made it; null for all but its owner.")
     async def training(self, info: Info) -> "Training | None":
+        if self.row.owner_id != info.context.viewer.id:
+            return None
         return Training.of_maybe(await info.context.loaders.training_of_model.load(self.row.id))
+
+    def _url(self, info: Info, location: str | None) -> str | None:
+        is_open = self.row.deleted_at is None and self.row.owner_id == info.context.viewer.id
+        return info.context.services.store.url(location) if location and is_open else None
 
 
 @strawberry.type(description="One training of a personal model.")

@@ -36,9 +36,9 @@ class MemoryListener:
 class MemoryBus:
     """`EventBus` between the tasks of one process; publishing costs one step per listener of the topic."""
 
-    reread_seconds = 60.0  # nothing is lost on the way
-
-    def __init__(self) -> None:
+    def __init__(self, *, reread_seconds: float = 60.0) -> None:
+        """`reread_seconds` may be long when no other process works on the same rows: nothing is lost on the way."""
+        self.reread_seconds = reread_seconds
         self._listeners: dict[str, set[MemoryListener]] = {}
 
     @property

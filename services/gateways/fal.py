@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -130,11 +130,13 @@ class FalProvider:
     def known_job(self, endpoint: str, request_id: str) -> ProviderJob:
         return rebuilt(endpoint, request_id)
 
-    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+    async def find(
+        self, endpoint: str, needle: str, *, arguments: Mapping[str, Any], since: datetime
+    ) -> Sequence[ProviderJob]:
         cursor, found = None, dict[str, str]()
         for _ in range(fal_requests.MAX_PAGES):
             page = await self._list(fal_requests.query(endpoint, cursor=cursor))
-            found |= {id: when for when, id in fal_requests.matching(page, needles)}
+            found |= {id: sent for sent, id in fal_requests.matching(page, needle, arguments=arguments, since=since)}
             cursor = fal_requests.next_cursor(page)
             if cursor is None:
                 break

@@ -9,12 +9,14 @@ from models.errors import SubmitUnknown
 from services.gateways.fal_errors import refusal, sentence, submit_error
 from services.ports import CancelOutcome, Ended, ProviderJob, ProviderStatus, Queued, Running
 
+LARGEST_POSITION = 2**31 - 1  # the column holds 32 bits
+
 
 class Handle(fal_client.AsyncRequestHandle):
     """fal's handle, forgiving a status without the fields that its parser insists on."""
 
     def _parse_status(self, data: dict[str, Any]) -> fal_client.Status:
-        return super()._parse_status({"queue_position": 0, "logs": None, **data})
+        return super()._parse_status({"queue_position": None, "logs": None, **data})
 
 
 def accepted(answer: httpx.Response) -> ProviderJob:
@@ -32,12 +34,17 @@ def accepted(answer: httpx.Response) -> ProviderJob:
 
 def standing(status: fal_client.Status) -> ProviderStatus:
     if isinstance(status, fal_client.Queued):
-        return Queued(position=status.position)
+        return Queued(position=_position(status.position))
     if isinstance(status, fal_client.Completed):
         error = status.error or status.error_type
         return Ended(logs=_lines(status.logs), error=str(error) if error else None)
     assert isinstance(status, fal_client.InProgress)
     return Running(logs=_lines(status.logs))
+
+
+def _position(told: Any) -> int | None:
+    is_number = isinstance(told, int) and not isinstance(told, bool)
+    return told if is_number and 0 <= told <= LARGEST_POSITION else None
 
 
 def _lines(entries: Any) -> tuple[str, ...]:

@@ -23,8 +23,9 @@ from models.errors import (
     ProviderUnavailable,
     SubmitUnknown,
 )
+from services.text import storable
 
-REASON_CHARACTERS = 300
+REASON_CHARACTERS, TYPE_CHARACTERS = 300, 100
 TRY_LATER = frozenset({408, 409, 425, 429})  # fal's own client repeats 408, 409 and 429
 # An ingress answers 502 and 504 after it has passed the request on, so the queue may have taken it.
 MAYBE_TAKEN = frozenset({408, 502, 504})
@@ -102,7 +103,7 @@ def error_type(answer: httpx.Response) -> str | None:
     first = detail[0] if isinstance(detail, list) and detail else None
     named = first.get("type") if isinstance(first, dict) else None
     kind = named or body.get("error_type") or answer.headers.get("x-fal-error-type")
-    return str(kind) if kind else None
+    return storable(str(kind), longest=TYPE_CHARACTERS) if kind else None
 
 
 def sentence(answer: httpx.Response) -> str:
@@ -115,7 +116,7 @@ def sentence(answer: httpx.Response) -> str:
         said = next((v for v in (detail, body.get("error"), body.get("message")) if isinstance(v, str)), "")
     key = answer.request.headers.get("authorization", "").rpartition(" ")[2]
     plain = " ".join((said.replace(key, "***") if key else said).split())
-    return plain[:REASON_CHARACTERS] or f"HTTP {answer.status_code}"
+    return storable(plain, longest=REASON_CHARACTERS) or f"HTTP {answer.status_code}"
 
 
 def _entry(entry: Any) -> str:
@@ -140,6 +141,6 @@ def _rejected(answer: httpx.Response) -> ProviderRejected:
 def _fields(answer: httpx.Response) -> Mapping[str, Any]:
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}

@@ -23,6 +23,10 @@ QUEUE = "runs"
 THREADS = 16  # DBOS has no bound of its own; its calls to the database run in these
 STOP_SECONDS = 10.0  # how long a cancelled step may take to clean up
 ENQUEUE_SECONDS = 30.0
+# A connection that is dead without a word, as after a lost network, is given up after 25 s; by default after 15 min.
+NOTICE_THE_DEAD = {
+    "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000,
+}  # fmt: skip
 FORGET_BATCH = 1000
 
 Workflow = Callable[[str, str], Coroutine[Any, Any, None]]
@@ -65,6 +69,7 @@ class DbosJobs:
             "executor_id": executor_id,
             "application_version": application_version,
             "max_executor_threads": THREADS,
+            "db_engine_kwargs": _engine(self._url),
             "log_level": "WARNING",
             "enable_otlp": False,
             # Only DBOS's messages and events need it, and neither is used here.
@@ -220,6 +225,10 @@ class _Noise(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith(self.EXPECTED)
+
+
+def _engine(url: str) -> dict[str, Any]:
+    return {"connect_args": {"application_name": NAME, **NOTICE_THE_DEAD}} if url.startswith("postgresql") else {}
 
 
 def _name(step: Step) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 from models.status import ImageFormat
 from services.asset_store import VARIANT_SIDES, StoreRefused
 from services.gateways.asset_names import checked_name
+from services.pixels import turn_of
 from services.whole_files import save_whole
 
 FOLDER = "variants"
@@ -68,16 +69,21 @@ class Variant:
     def draw(self, source: Path, to: Path) -> None:
         """Write the variant. Raises `StoreRefused` when the source is no image."""
         try:
-            with Image.open(source, formats=tuple(SAVED_AS.values())) as image:
-                if image.width * image.height > LARGEST_PIXELS:
+            with Image.open(source, formats=tuple(SAVED_AS.values())) as stored:
+                if stored.width * stored.height > LARGEST_PIXELS:
                     raise StoreRefused("The image is too large.")
+                turn = turn_of(stored)
+                image = stored.transpose(turn) if turn else stored
                 image.thumbnail((self.width or image.width, self.height or image.height), reducing_gap=2.0)
-                save_whole(self._opaque(image), to, SAVED_AS[self.extension], quality=QUALITY, optimize=False)
+                save_whole(self._savable(image), to, SAVED_AS[self.extension], quality=QUALITY, optimize=False)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise StoreRefused("The image cannot be read.") from error
 
-    def _opaque(self, image: Image.Image) -> Image.Image:
-        """JPEG knows no transparency: what is clear becomes white."""
+    def _savable(self, image: Image.Image) -> Image.Image:
+        """Printing colours become a screen's; JPEG knows no transparency: what is clear becomes white."""
+        if image.mode == "CMYK":
+            image = image.convert("RGB")
+            image.info.pop("icc_profile", None)  # it speaks of the printing colours
         if self.extension != "jpg" or image.mode in {"RGB", "L"}:
             return image
         clear = image.convert("RGBA")
@@ -95,9 +101,9 @@ class LocalVariants:
         self._one_at_a_time = asyncio.Lock()  # a decoded picture needs much memory
 
     async def prepare(self, name: str) -> None:
-        """Make the file if it is not there; nothing happens without its source. Raises `StoreRefused`."""
+        """Make the file if it is not there; without its source there is none. Raises `StoreRefused`."""
         variant = Variant.named(name)
-        if await asyncio.to_thread((self._folder / name).is_file):
+        if await asyncio.to_thread(self._is_settled, variant):
             return
         async with self._one_at_a_time:
             await asyncio.to_thread(self._make, variant)
@@ -111,16 +117,28 @@ class LocalVariants:
         """Remove the oldest until the rest fits; how many went."""
         return await asyncio.to_thread(self._tidy)
 
-    def _make(self, variant: Variant) -> None:
+    def _is_settled(self, variant: Variant) -> bool:
+        """Whether nothing needs to be drawn; what is left of an image that is gone goes too."""
         source, target = self._images / variant.source, self._folder / variant.name
-        if target.is_file() or not source.is_file():
+        if not source.is_file():
+            target.unlink(missing_ok=True)
+            return True
+        return target.is_file()
+
+    def _make(self, variant: Variant) -> None:
+        """Draw the variant; one whose source was deleted or replaced meanwhile is not left behind."""
+        if self._is_settled(variant):
             return
+        source, target = self._images / variant.source, self._folder / variant.name
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=self._folder, prefix=".")
         os.close(handle)
         try:
+            drawn_from = _identity(source)
             variant.draw(source, Path(draft))
             Path(draft).replace(target)
+            if _identity(source) != drawn_from:
+                target.unlink(missing_ok=True)
         finally:
             Path(draft).unlink(missing_ok=True)
 
@@ -139,3 +157,12 @@ class LocalVariants:
             path.unlink(missing_ok=True)
             excess, gone = excess - size, gone + 1
         return gone
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that takes its place; None when there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns

@@ -54,7 +54,7 @@ class Stage:
 
     async def open(self) -> "Stage":
         self.me = await self.services.identity.user("jwt:me")
-        self.stranger = await self.services.identity.user("tg:777", telegram_id="777")
+        self.stranger = await self.services.identity.user("tg:777")
         return self
 
     @property

@@ -1,5 +1,7 @@
 """Query.auditLedger."""
 
+from tortoise import connections
+
 from models.ledger import LedgerAccount, LedgerPosting
 from tests.api.schema_stage import Stage
 
@@ -29,6 +31,13 @@ async def test_a_changed_balance(stage: Stage) -> None:
     await stage.ready_model()
     await LedgerAccount.filter(owner_id=stage.me.id, balance=20).update(balance=21)
     assert {"auditLedger": {"balanced": False, "entries": 6, "brokenAt": None}} == await stage.ask(DOCUMENT)
+
+
+async def test_a_posting_of_no_kind(stage: Stage) -> None:
+    """What no enum of ours knows is a broken posting, and no error of the server."""
+    await stage.ready_model()
+    await connections.get("default").execute_script("UPDATE ledger_postings SET kind = 'HACK' WHERE seq = 2")
+    assert {"auditLedger": {"balanced": False, "entries": 2, "brokenAt": 2}} == await stage.ask(DOCUMENT)
 
 
 async def test_only_the_viewers_own(stage: Stage) -> None:

@@ -59,14 +59,18 @@ async def test_the_same_run_with_another_input(stage: Stage) -> None:
 
 
 async def test_too_few_credits_for_all(stage: Stage) -> None:
-    """All or none."""
-    stage.daily_credits = 3
-    payload = await generate(stage, numImages=2)
+    """All or none: the price is that of all, and all that can be spent is available."""
+    stage.daily_credits = 5
+    payload = await generate(stage, numImages=4)
     error = {
         "__typename": "InsufficientCreditsError", "code": "INSUFFICIENT_CREDITS", "path": None,
-        "message": "This costs 2 credits and 1 are available.",
+        "message": "This costs 8 credits and 5 are available.",
     }  # fmt: skip
     assert {"generations": [], "userErrors": [error]} == payload
+    document = """mutation($input: GenerateImageInput!) { generateImage(input: $input) {
+      userErrors { ... on InsufficientCreditsError { required available } } } }"""
+    [error] = (await stage.ask(document, input={"prompt": "a cat", "numImages": 4}))["generateImage"]["userErrors"]
+    assert {"required": 8, "available": 5} == error
     assert 0 == await Generation.all().count()
 
 
@@ -98,6 +102,7 @@ async def test_unknown_models(stage: Stage, number: int) -> None:
     [
         ({"prompt": None}, ["input", "prompt"]),
         ({"prompt": " "}, ["input", "prompt"]),
+        ({"prompt": "\u200b"}, ["input", "prompt"]),
         ({"prompt": "x" * 2001}, ["input", "prompt"]),
         ({"numImages": 0}, ["input", "numImages"]),
         ({"numImages": 5}, ["input", "numImages"]),

@@ -52,6 +52,14 @@ async def test_by_key_with_a_model_and_words(stage: Stage) -> None:
     assert ["fal-ai/flux-lora"] == row.models
 
 
+async def test_without_words(stage: Stage) -> None:
+    """The prompt is null, and the preset's own words are sent."""
+    row = await stage.generation(presetId="portrait_film", prompt=None)
+    shown = (await stage.ask(SHOWN, id=global_id("Generation", row.id)))["generation"]
+    assert shown["prompt"] is None
+    assert shown["finalPrompt"].startswith("a person, portrait on 35mm colour film")
+
+
 async def test_parameters_are_kept(stage: Stage) -> None:
     """What the run sends later; the photo is only named."""
     [photo] = await stage.photo_ids(1)

@@ -84,11 +84,16 @@ async def test_attempts(stage: Stage) -> None:
     row = await stage.generation()
     await attempt(stage, row, 2, model="c", state=SubmissionState.DONE, request_id="r-c")
     await attempt(stage, row, 0, model="a", state=SubmissionState.SKIPPED, error="takes no models")
-    await attempt(stage, row, 1, model="b", state=SubmissionState.FAILED, request_id="r-b", error="refused")
+    await attempt(stage, row, 1, model="b", state=SubmissionState.FAILED, request_id="r-b", error="it is dark.")
     image = await shown(stage, row)
     expected = [
         {"model": "a", "falJobId": None, "error": "takes no models", "skipped": True},
-        {"model": "b", "falJobId": "r-b", "error": "refused", "skipped": False},
+        {
+            "model": "b",
+            "falJobId": "r-b",
+            "error": "The image provider refused the request: it is dark.",
+            "skipped": False,
+        },
         {"model": "c", "falJobId": "r-c", "error": None, "skipped": False},
     ]
     assert (expected, "r-c") == (image["attempts"], image["falJobId"])

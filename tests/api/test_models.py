@@ -50,3 +50,21 @@ async def test_by_name_and_status(stage: Stage) -> None:
     ]:
         shown = (await stage.ask(document, **variables))["models"]
         assert (expected, len(expected)) == ([node["name"] for node in shown["nodes"]], shown["totalCount"])
+
+
+async def test_any_case_of_any_script(stage_on_each: Stage) -> None:
+    """Letters beyond ASCII have cases too."""
+    stage = stage_on_each
+    await stage.training(modelName="Мой Портрет ÄRGER")
+    document = "query($search: String) { models(search: $search) { totalCount } }"
+    for search in ("мой", "МОЙ ПОРТРЕТ", "ärger", "Ärger"):
+        assert {"models": {"totalCount": 1}} == await stage.ask(document, search=search)
+
+
+@pytest.mark.parametrize("search", ["\u0000", "My\u0000", "\ud800", "\u0007", "x" * 101, "%" * 60_000])
+async def test_what_no_name_can_have(stage_on_each: Stage, search: str) -> None:
+    """It finds nothing, also where no database would take it."""
+    stage = stage_on_each
+    await stage.training()
+    document = "query($search: String) { models(search: $search) { totalCount nodes { name } } }"
+    assert {"models": {"totalCount": 0, "nodes": []}} == await stage.ask(document, search=search)

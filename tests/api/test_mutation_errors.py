@@ -18,6 +18,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "generatePack": ("generations { id }", {"pack": "x"}),
     "cancelGeneration": ("generation { id }", {"id": "x"}),
     "renameModel": ("model { id }", {"id": "x", "name": "Me"}),
+    "shareModel": ("model { id }", {"id": "x", "shared": True}),
     "deletePhoto": ("deletedId", {"id": "x"}),
     "deleteModel": ("deletedId", {"id": "x"}),
     "deleteGeneration": ("deletedId", {"id": "x"}),

@@ -6,6 +6,7 @@ import pytest
 
 from models.errors import ResultUnusable
 from models.generation import Generation
+from models.preset import Preset
 from schema.types.node import global_id
 from tests.api.schema_stage import GENERATE, Stage
 
@@ -64,9 +65,11 @@ async def test_the_same_run_again(stage: Stage) -> None:
 
 
 async def test_all_or_none(stage: Stage) -> None:
-    """Credits for two of three: nothing is accepted, nothing is charged."""
+    """Credits for two of three: nothing is accepted, nothing is charged, and the price of all three is named."""
     stage.daily_credits = 5
     [photo] = await stage.photo_ids(1)
+    [error] = (await run(stage, pack="ghibli_reactions", sourcePhotoId=photo))["userErrors"]
+    assert "This costs 6 credits and 5 are available." == error["message"]
     assert ("INSUFFICIENT_CREDITS", None) == await refusal(stage, pack="ghibli_reactions", sourcePhotoId=photo)
     assert 0 == (await stage.credits.quota(stage.me.id)).daily_used
 
@@ -126,3 +129,12 @@ async def test_unknown_runs(stage_on_each: Stage, run_id: str) -> None:
     await stage.generation(stage.stranger, runId="theirs")
     expected = ("There is no run with this id.", "BAD_USER_INPUT", ["runId"])
     assert expected == await stage.refused_stream(PROGRESS, runId=run_id)
+
+
+async def test_the_same_run_after_its_presets_were_switched_off(stage: Stage) -> None:
+    """What was started stays the answer; a new run finds no pack."""
+    started = await run(stage, pack="professional", runId="r")
+    await Preset.all().update(enabled=False)
+    assert started == await run(stage, pack="professional", runId="r")
+    [error] = (await run(stage, pack="professional", runId="new"))["userErrors"]
+    assert ("NOT_FOUND", ["input", "pack"]) == (error["code"], error["path"])

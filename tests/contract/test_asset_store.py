@@ -1,4 +1,4 @@
-"""What every asset store promises: over the local folder and over Cloudinary's SDK before a strict stand-in."""
+"""What every asset store promises: the local folder, Cloudinary's SDK before a strict stand-in, and both as one."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import stamina
 from models.status import ImageFormat
 from services.gateways.store_cloudinary import CloudinaryStore
 from services.gateways.store_local import LocalStore
+from services.gateways.store_moved import MovedStore
 from services.ports import AssetKind, AssetMissing, AssetStore, StoreRefused, StoreUnavailable
 from tests.fake_cloudinary import CLOUD, KEY, SECRET, FakeCloudinary, running_cloudinary
 
@@ -65,7 +66,13 @@ def local(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "assets", base_url="http://us", secret=b"secret", url_seconds=60, now=Clock())
 
 
-@pytest.fixture(params=["local", "cloudinary"])
+@pytest.fixture
+def moved(cloudinary: CloudinaryStore, local: LocalStore) -> MovedStore:
+    """Both as one."""
+    return MovedStore(cloudinary, local)
+
+
+@pytest.fixture(params=["local", "cloudinary", "moved"])
 def store(request: pytest.FixtureRequest) -> Any:
     """Each implementation in turn."""
     return request.getfixturevalue(request.param)

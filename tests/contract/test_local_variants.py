@@ -3,12 +3,14 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from models.status import ImageFormat
+from services.gateways.local_variants import Variant
 from services.gateways.store_local import LocalStore
 from services.ports import AssetKind, StoreRefused
 
@@ -97,6 +99,63 @@ async def test_variants_go_with_their_image(local: LocalStore, tmp_path: Path) -
     await local.prepare(paths[0])
     await local.delete(one)
     assert [False, True] == [(tmp_path / "assets" / path).exists() for path in paths]
+
+
+@pytest.mark.parametrize("then", ["deleted", "replaced"])
+async def test_no_variant_stays_of_what_is_gone_meanwhile(
+    local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """An image that is deleted or replaced while its variant is drawn leaves none behind."""
+    location = await keep(local, tmp_path)
+    path = path_of(local.variant(location, width=64, height=None, format=None))
+    draw = Variant.draw
+
+    def draw_slowly(self: Variant, source: Path, to: Path) -> None:
+        draw(self, source, to)
+        asyncio.run(local.delete(location) if then == "deleted" else keep(local, tmp_path, size=(200, 400)))
+
+    monkeypatch.setattr(Variant, "draw", draw_slowly)
+    await local.prepare(path)
+    assert [] == list((tmp_path / "assets/variants").iterdir())
+
+
+async def test_a_variant_that_outlived_its_image_is_not_served(local: LocalStore, tmp_path: Path) -> None:
+    """A crash between the two deletions leaves the variant: it goes when it is asked for."""
+    location = await keep(local, tmp_path)
+    path = path_of(local.variant(location, width=64, height=None, format=None))
+    await local.prepare(path)
+    (tmp_path / "assets" / location).unlink()
+    await local.prepare(path)
+    assert not (tmp_path / "assets" / path).exists()
+
+
+@pytest.mark.parametrize("format", [None, *ImageFormat])
+async def test_variants_are_upright(local: LocalStore, tmp_path: Path, format: ImageFormat | None) -> None:
+    """What viewers turn by the EXIF of the original is turned in the variant, which has none."""
+    image, exif = Image.new("RGB", (400, 200), "red"), Image.Exif()
+    image.paste("blue", (0, 100, 400, 200))
+    exif[ExifTags.Base.Orientation] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    with await variant_of(local, tmp_path / "turned.jpg", format) as variant:
+        assert ((64, 128), {}) == (variant.size, dict(variant.getexif()))
+        red, _, blue = cast("tuple[int, int, int]", variant.convert("RGB").getpixel((2, 2)))
+        assert blue > red
+
+
+@pytest.mark.parametrize("format", [None, *ImageFormat])
+async def test_printing_colours_become_a_screens(local: LocalStore, tmp_path: Path, format: ImageFormat | None) -> None:
+    """A CMYK original has variants of every kind, without its profile in files of other colours."""
+    Image.new("CMYK", (400, 800), (0, 255, 255, 0)).save(tmp_path / "print.jpg", icc_profile=b"profile" * 20)
+    with await variant_of(local, tmp_path / "print.jpg", format) as variant:
+        assert ((64, 128), "RGB", None) == (variant.size, variant.mode, variant.info.get("icc_profile"))
+
+
+async def variant_of(local: LocalStore, file: Path, format: ImageFormat | None) -> Image.Image:
+    """The variant of a file that fits into 128 x 128."""
+    location = await local.put(file, kind=AssetKind.IMAGE, name=file.name, content_type="image/jpeg")
+    path = path_of(local.variant(location, width=128, height=128, format=format))
+    await local.prepare(path)
+    return Image.open(file.parent / "assets" / path)
 
 
 async def test_the_oldest_variants_make_room(local: LocalStore, tmp_path: Path) -> None:

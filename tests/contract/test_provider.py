@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from tests.fake_fal import (
     FakeFal,
     no_waiting,
 )
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -153,14 +157,32 @@ async def test_cancel_says_whether_it_came_in_time(world: World) -> None:
 
 async def test_find_knows_jobs_by_their_arguments(world: World) -> None:
     """A lost job is found by a needle in its arguments, newest first, and can be followed."""
-    first = await world.provider.submit(TRAINING, {"images_data_url": "https://a/needle.zip"})
+    arguments = {"images_data_url": "https://a/needle.zip"}
+    first = await world.provider.submit(TRAINING, arguments)
     await world.provider.submit(TRAINING, {"images_data_url": "https://a/other.zip"})
     world.end_jobs()
-    second = await world.provider.submit(TRAINING, {"images_data_url": "https://a/needle.zip"})
-    found = await world.provider.find(TRAINING, ["nowhere", "needle.zip"])
+    second = await world.provider.submit(TRAINING, arguments)
+    found = await world.provider.find(TRAINING, "needle.zip", arguments=arguments, since=LONG_AGO)
     assert [second, first] == list(found)
     assert isinstance(await world.provider.status(found[1]), Ended)
-    assert list(await world.provider.find(TRAINING, ["nothing like it", ""])) == []
+    for nothing in ("nothing like it", ""):
+        assert [] == list(await world.provider.find(TRAINING, nothing, arguments={}, since=LONG_AGO))
+
+
+async def test_find_leaves_out_what_was_asked_for_otherwise(world: World) -> None:
+    """Another value of one argument is another request; fields that we did not send are defaults."""
+    job = await world.provider.submit(IMAGE, PROMPT | {"seed": 1, "num_images": 1})
+    find = partial(world.provider.find, IMAGE, str(PROMPT["prompt"]), since=LONG_AGO)
+    assert [job] == list(await find(arguments=PROMPT | {"seed": 1}))
+    for other in ({"seed": 2}, {"seed": 1, "image_size": "square"}):
+        assert [] == list(await find(arguments=PROMPT | other))
+
+
+async def test_find_leaves_out_what_was_sent_before(world: World) -> None:
+    """A request that is older than the question cannot be meant."""
+    await world.provider.submit(IMAGE, PROMPT)
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    assert [] == list(await world.provider.find(IMAGE, str(PROMPT["prompt"]), arguments=PROMPT, since=later))
 
 
 async def test_upload_gives_an_address(world: World, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Status, result, cancel and the list of requests under every fault a network can have."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -24,6 +25,8 @@ from tests.fake_fal import (
     quick_provider,
     unprocessable,
 )
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -66,7 +69,30 @@ async def test_status_without_optional_fields(fal: FakeFal, provider: FalProvide
     """A status that lacks logs or a position is still understood."""
     job = await provider.submit(IMAGE, PROMPT)
     fal.will("status", *(JSONResponse({"status": word}) for word in ("IN_QUEUE", "IN_PROGRESS", "COMPLETED")))
-    assert [Queued(position=0), Running(), Ended()] == [await provider.status(job) for _ in range(3)]
+    assert [Queued(position=None), Running(), Ended()] == [await provider.status(job) for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("told", "position"),
+    [
+        (3, 3),
+        (0, 0),
+        (2**31 - 1, 2**31 - 1),
+        (2**31, None),
+        (-1, None),
+        (None, None),
+        ("3", None),
+        (True, None),
+        (1.5, None),
+    ],
+)
+async def test_a_queue_position_is_a_number_that_fits(
+    told: Any, position: int | None, fal: FakeFal, provider: FalProvider
+) -> None:
+    """Whatever else stands in its place is not known."""
+    job = await provider.submit(IMAGE, PROMPT)
+    fal.will("status", JSONResponse({"status": "IN_QUEUE", "queue_position": told}))
+    assert Queued(position=position) == await provider.status(job)
 
 
 async def test_logs_are_plain_strings(fal: FakeFal, provider: FalProvider) -> None:
@@ -129,6 +155,27 @@ async def test_refusals_do_not_change_their_class(fal: FakeFal, provider: FalPro
 
 
 @pytest.mark.parametrize(
+    ("msg", "type", "reason", "kept_type"),
+    [
+        (r"bad \ud83d zip", "x", "bad \ufffd zip", "x"),
+        (r"bad \u0000 zip", r"a\u0000b", "bad \ufffd zip", "a\ufffdb"),
+        ("no\u0301 " * 200, "t" * 300, ("no\u0301 " * 75)[:300], "t" * 100),
+    ],
+    ids=["surrogate", "NUL", "long"],
+)
+async def test_words_that_can_be_kept(
+    msg: str, type: str, reason: str, kept_type: str, fal: FakeFal, provider: FalProvider
+) -> None:
+    """Reason and type of a refusal fit every database, whatever the answer holds; accents stay."""
+    job = await provider.submit(IMAGE, PROMPT)
+    text = f'{{"detail": [{{"loc": ["body"], "msg": "{msg}", "type": "{type}"}}]}}'
+    fal.will("result", Response(text.encode(), 422, media_type="application/json"))
+    with pytest.raises(ProviderRejected) as failed:
+        await provider.result(job)
+    assert {"reason": reason, "type": kept_type, "status": 422} == failed.value.facts
+
+
+@pytest.mark.parametrize(
     ("step", "expected"),
     [
         (JSONResponse({"status": "OK"}), CancelOutcome.CANCELLED),
@@ -163,14 +210,42 @@ async def test_find_reads_any_list(shape: str | None, fal: FakeFal, provider: Fa
         "nonsense",
     ]
     fal.will("list", JSONResponse({shape: entries} if shape else entries))
-    assert [job.request_id for job in await provider.find(IMAGE, ["needle"])] == ["new", "old"]
+    assert [job.request_id for job in await provider.find(IMAGE, "needle", arguments={}, since=LONG_AGO)] == [
+        "new",
+        "old",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ({"sent_at": "2026-01-01T00:00:00Z"}, True),
+        ({"sent_at": "2025-12-31T23:59:59.9Z"}, False),
+        ({"sent_at": "2026-01-01T00:00:00+01:00"}, False),
+        ({"started_at": "2025-12-31T23:59:59"}, False),
+        ({"sent_at": "yesterday"}, True),
+        ({}, True),
+        ({"input": "a needle"}, False),
+        ({"input": {"prompt": "a needle", "seed": 2}}, False),
+        ({"input": {"prompt": "a needle"}}, False),
+    ],
+    ids=str,
+)
+async def test_find_takes_only_what_may_be_meant(
+    *, entry: dict[str, Any], found: bool, fal: FakeFal, provider: FalProvider
+) -> None:
+    """Each argument is there with its value, and it was not sent before; an unreadable time rules nothing out."""
+    wanted = {"prompt": "a needle", "seed": 1}
+    fal.will("list", JSONResponse([{"id": "a", "input": wanted | {"num_images": 1}} | entry]))
+    jobs = await provider.find(IMAGE, "needle", arguments=wanted, since=LONG_AGO)
+    assert found == bool(jobs)
 
 
 async def test_find_turns_pages(fal: FakeFal, provider: FalProvider) -> None:
     """The cursor is followed, to an end."""
     page = {"items": [{"request_id": "a", "json_input": "needle"}], "has_more": True, "next_cursor": "Mg=="}
     fal.will("list", JSONResponse(page))
-    assert [job.request_id for job in await provider.find(IMAGE, ["needle"])] == ["a"]
+    assert [job.request_id for job in await provider.find(IMAGE, "needle", arguments={}, since=LONG_AGO)] == ["a"]
     assert [query.get("cursor") for query in fal.queries] == [None, "Mg==", "Mg==", "Mg==", "Mg=="]
 
 
@@ -178,7 +253,7 @@ async def test_unreadable_list_is_an_error(fal: FakeFal, provider: FalProvider) 
     """Nothing found and nothing read are different."""
     fal.will("list", Response(status_code=500))
     with pytest.raises(ProviderUnavailable):
-        await provider.find(IMAGE, ["needle"])
+        await provider.find(IMAGE, "needle", arguments={}, since=LONG_AGO)
 
 
 async def test_health_needs_an_answer(fal: FakeFal) -> None:

@@ -30,6 +30,7 @@ from tests.fake_fal import (
     quick_provider,
     unprocessable,
 )
+from tests.fakes import NOON
 
 SUBMITS: dict[str, tuple[Any, type[ProviderError]]] = {
     "answer lost": (httpx.RemoteProtocolError("Server disconnected"), SubmitUnknown),
@@ -126,7 +127,7 @@ async def test_without_a_key_every_call_says_so(tmp_path: Path) -> None:
         provider.status(UNKNOWN_JOB),
         provider.result(UNKNOWN_JOB),
         provider.cancel(UNKNOWN_JOB),
-        provider.find(IMAGE, ["a"]),
+        provider.find(IMAGE, "a", arguments={}, since=NOON),
     ):
         with pytest.raises(MissingFalKey):
             await call

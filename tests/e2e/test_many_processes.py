@@ -141,3 +141,22 @@ async def test_sqlite_has_one_process(tmp_path: Path) -> None:
         await Caller(url=first.url).reachable()
     finally:
         await first.stop()
+
+
+async def test_an_sqlite_file_has_one_process(tmp_path: Path) -> None:
+    """A second `serve` with a DATA_DIR of its own on the same file, or on a link to it, ends like that too."""
+    file, link = tmp_path / "shared.sqlite", tmp_path / "link.sqlite"
+    link.symlink_to(file)
+    first = serving(tmp_path, name="first", DATABASE_URL=f"sqlite://{file}")
+    await first.start()
+    try:
+        for name in (file, link):
+            environ = {"DATA_DIR": tmp_path / "other", "DATABASE_URL": f"sqlite://{name}"}
+            second = serving(tmp_path, name=f"second-{name.stem}", **environ)
+            second.launch()
+            assert 2 == await second.ended()
+            [sentence] = second.log.read_text().splitlines()
+            assert sentence.startswith(f"likeness: Another process uses {file} with SQLite;")
+        await Caller(url=first.url).reachable()
+    finally:
+        await first.stop()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,14 @@ class ChainProvider(TestedProvider):
             raise outcome
         return outcome
 
-    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+    async def find(
+        self, endpoint: str, needle: str, *, arguments: Mapping[str, Any], since: datetime
+    ) -> Sequence[ProviderJob]:
         """As the provider's list shows it: the arguments as JSON."""
         return [
             self.known_job(endpoint, f"request-{number}")
             for number, (other, sent) in enumerate(self.submitted, start=1)
-            if other == endpoint and any(needle in json.dumps(sent, ensure_ascii=False) for needle in needles)
+            if other == endpoint and needle in json.dumps(sent, ensure_ascii=False) and dict(arguments) == sent
         ]
 
 

@@ -178,8 +178,8 @@ async def test_everybody(filled: User, clock: FixedClock, credits: Credits, monk
     for other in others:
         await credits.grant(other.id, 1)
     await columns(others[2].id, 1, note="changed")
-    found = {user.id: result.balanced async for user, result in audit_all()}
-    assert {filled.id: True} | {other.id: other is not others[2] for other in others} == found
+    found = {subject: result.balanced async for subject, result in audit_all()}
+    assert {filled.subject: True} | {other.subject: other is not others[2] for other in others} == found
 
 
 async def test_while_credits_move(owner: User, credits: Credits) -> None:
@@ -227,7 +227,7 @@ def test_the_command(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.
     broken = CliRunner().invoke(command, ["audit"])
     expected = [
         f"{subjects[1]}: posting 1 was changed or is missing.",
-        f"{subjects[2]}: an account does not hold the sum of its entries.",
+        f"{subjects[2]}: an account is not what its entries say.",
         "3 users, 4 entries, 2 broken.",
     ]
     assert (1, expected) == (broken.exit_code, broken.output.splitlines())

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from models.errors import AlreadyFinished, NotFound, ResultUnusable
+from models.errors import AlreadyFinished, ContentRefused, NotFound, ProviderUnavailable, ResultUnusable
 from models.generation import Generation
 from models.ids import new_id
 from models.ledger import PostingKind
@@ -19,10 +20,13 @@ from models.status import GenerationStatus, TrainingStage, TrainingStatus
 from models.training import Training
 from models.user import User
 from services import cancelling
-from services.ports import CancelOutcome, Ended, ProviderStatus, Queued, Running
+from services.ports import CancelOutcome, Ended, ProviderJob, ProviderStatus, Queued, Running
+from tests.fake_fal import no_waiting
 from tests.service import rows
+from tests.service.engine import carried_out
 from tests.service.ledger import assert_sound
-from tests.service.process import DAILY, PRICE, Process, on_sqlite, postings, told
+from tests.service.process import DAILY, PRICE, Moment, Process, on_sqlite, postings, told
+from tests.service.webhook_stage import DRAWN, PICTURE_URL
 
 REFUNDED = [PostingKind.RESERVE, PostingKind.REFUND]
 SPENT = [PostingKind.RESERVE, PostingKind.COMMIT]
@@ -85,6 +89,42 @@ async def test_while_the_submit_is_on_its_way(process: Process, owner: User) -> 
     process.provider.during["submit"] = partial(cancel, process, owner, training.id)
     await process.run_all()
     await assert_cancelled(process, owner, training.id, submits=1, told_provider=["request-1"])
+
+
+async def test_while_the_next_try_is_waited_for(process: Process, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider has surely not taken the call: it is not made again."""
+    training = await process.training(owner)
+    posts = refused_once(process, monkeypatch, partial(cancel, process, owner, training.id))
+    with no_waiting():
+        await process.run_all()
+    assert 1 == len(posts)
+    await assert_cancelled(process, owner, training.id, submits=0, told_provider=[])
+
+
+def refused_once(process: Process, monkeypatch: pytest.MonkeyPatch, moment: Moment) -> list[str]:
+    """The first POST is answered with 429, and `moment` comes before the next; the endpoints of all POSTs."""
+    posts, submit = list[str](), process.provider.submit
+
+    async def refused(endpoint: str, arguments: Any, **options: Any) -> ProviderJob:
+        posts.append(endpoint)
+        if len(posts) == 1:
+            await moment()
+            raise ProviderUnavailable(reason="429")
+        return await submit(endpoint, arguments, **options)
+
+    monkeypatch.setattr(process.provider, "submit", refused)
+    return posts
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+async def test_a_run_that_comes_too_late(process: Process, owner: User, *, end: str) -> None:
+    """A training that ended before its paid call has nothing to follow and nothing to keep: no step fails."""
+    training = await (process.training if end == "cancelled" else process.failed)(owner)
+    if end == "cancelled":
+        await cancel(process, owner, training.id)
+    assert 0 == await carried_out(process.assembly.training_run.run, training.id)
+    assert end.upper() == (await Training.get(id=training.id)).status.value
+    assert [] == process.provider.submitted
 
 
 @pytest.mark.parametrize("standing", [Queued(position=2), Running(logs=["flux_train:  10%|# | 100/1000"])], ids=str)
@@ -208,6 +248,63 @@ async def test_a_generation(process: Process, owner: User, *, standing: Provider
     calls = [] if standing is None else ["request-1"]
     assert (len(calls), set(calls)) == (len(process.provider.submitted), set(process.provider.cancelled))
     assert DAILY == await process.spendable(owner)
+
+
+async def test_a_generation_that_waits_for_its_next_try(
+    process: Process, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not submitted after its owner's no."""
+    generation = await process.generation(owner)
+    stop = partial(process.assembly.services.generation_changes.cancel, owner.id, generation.id)
+    posts = refused_once(process, monkeypatch, stop)
+    with no_waiting():
+        await process.run_all()
+    assert (1, []) == (len(posts), process.provider.cancelled)
+    assert GenerationStatus.CANCELLED is (await Generation.get(id=generation.id)).status
+    assert REFUNDED == await postings(generation.id)
+
+
+async def test_a_generation_whose_next_model_was_just_asked(process: Process, owner: User) -> None:
+    """The first model's picture was no picture: it is shown no longer, and a cancel is in time."""
+    generation, shown = await process.generation(owner), []
+    process.provider.answers = {f"request-{number}": DRAWN for number in (1, 2)}
+    process.provider.files[PICTURE_URL] = b"not a picture"
+
+    async def first() -> None:
+        process.provider.during["status"] = second
+
+    async def second() -> None:
+        row = await Generation.get(id=generation.id)
+        shown.append((row.original_fal_url, row.fal_job_id))
+        await process.assembly.services.generation_changes.cancel(owner.id, generation.id)
+
+    process.provider.during["status"], process.provider.standing = first, [Ended(), Running()]
+    await process.run_all()
+    assert ([(None, None)], 2) == (shown, len(process.provider.submitted))
+    assert GenerationStatus.CANCELLED is (await Generation.get(id=generation.id)).status
+    assert (REFUNDED, DAILY) == (await postings(generation.id), await process.spendable(owner))
+    assert {"request-2"} == set(process.provider.cancelled)
+
+
+async def test_a_late_failure_hides_no_other_picture(
+    process: Process, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second execution that still fails with the first model leaves what the next one has delivered."""
+    generation, next_one = await process.generation(owner), {}
+
+    async def elsewhere() -> None:
+        next_one.update(original_fal_url="https://x.example/b.png", fal_job_id="request-2")
+        await process.assembly.generations.progress(generation.id, message="Keeping the image", **next_one)
+
+    async def refused(job: ProviderJob) -> Any:
+        raise ContentRefused(reason="flagged.")
+
+    process.provider.during["status"] = elsewhere
+    monkeypatch.setattr(process.provider, "result", refused)
+    with pytest.raises(ContentRefused):
+        await process.assembly.generation_run.generate(generation.id)
+    row = await Generation.get(id=generation.id)
+    assert next_one == {"original_fal_url": row.original_fal_url, "fal_job_id": row.fal_job_id}
 
 
 async def test_a_generation_whose_picture_is_there(process: Process, owner: User) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from likeness.db import connected
 from models.errors import (
+    LikenessError,
     MissingFalKey,
     ProviderBalanceExhausted,
     ProviderKeyRefused,
@@ -18,7 +19,9 @@ from models.generation import Generation, GenerationEvent
 from models.status import GenerationStatus, GenerationType
 from models.submission import Submission
 from models.user import User
+from services.call_failures import explained
 from services.generation_input import GenerationInput
+from services.ports import ProviderJob
 from services.presets import seed_presets
 from services.source_photo import LIFE
 from tests.fakes import NOON
@@ -126,9 +129,22 @@ async def test_a_refused_post_is_a_known_failure(stage: ChainStage, owner: User)
     assert "fal-ai/fast-sdxl" == row.model
 
 
-@pytest.mark.parametrize("result", [{"images": []}, {}, {"images": [{"url": ""}]}], ids=str)
-async def test_an_empty_result_is_a_known_failure(stage: ChainStage, owner: User, *, result: dict[str, Any]) -> None:
-    """What names no image leads to the next model."""
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"images": []},
+        {},
+        {"images": [{"url": ""}]},
+        {"images": [{"url": f"https://provider.example/{'a' * 2000}"}]},
+        {"images": [{"url": "https://provider.example/\ud800"}]},
+        {"images": [{"url": "https://provider.example/\0"}]},
+    ],
+    ids=lambda result: ascii(result)[:80],
+)
+async def test_a_result_without_an_image_is_a_known_failure(
+    stage: ChainStage, owner: User, *, result: dict[str, Any]
+) -> None:
+    """What names no image, or none that can be fetched and written down, leads to the next model."""
     stage.provider.results[REALISTIC] = [result]
     [row] = await stage.drawn(owner, prompt="a cat")
     assert [(REALISTIC, "FAILED"), (SDXL, "DONE")] == await attempts(row)
@@ -143,6 +159,17 @@ async def test_a_blocked_image_is_refunded_alone(stage: ChainStage, owner: User)
     assert [IMAGE_PRICE, 0, IMAGE_PRICE] == [row.credits_spent for row in drawn]
     assert DAILY - 2 * IMAGE_PRICE == await stage.spendable(owner)
     assert [[(REALISTIC, state)] for state in ("DONE", "FAILED", "DONE")] == [await attempts(row) for row in drawn]
+
+
+@pytest.mark.parametrize(
+    ("flag", "status"), [(True, "FAILED"), (False, "COMPLETED"), (None, "COMPLETED"), ([None], "COMPLETED")], ids=str
+)
+async def test_the_safety_checkers_word(stage: ChainStage, owner: User, *, flag: object, status: str) -> None:
+    """It may come for the request instead of for each image."""
+    stage.provider.results[REALISTIC] = [IMAGES | {"has_nsfw_concepts": flag}]
+    [row] = await stage.drawn(owner, prompt="a cat")
+    assert (status, 1) == (row.status.value, len(stage.provider.submitted))
+    assert ("CONTENT_REFUSED" if flag is True else None) == row.error_code
 
 
 async def test_trained_models_never_reach_another_family(stage: ChainStage, owner: User) -> None:
@@ -224,6 +251,71 @@ async def test_after_a_crash_the_chain_goes_on(stage: ChainStage, owner: User, *
     assert [GHIBLI, REDRAW] == [endpoint for endpoint, _ in stage.provider.submitted]
     assert uploads == stage.provider.uploads
     assert ["RESERVE", "COMMIT"] == [kind.value for kind in await postings(row.id)]
+
+
+async def crashed_at_the_second(stage: ChainStage, owner: User) -> Generation:
+    """ghiblify failed by its result, and the process died when the next model was asked how it goes."""
+    stage.provider.results[GHIBLI] = [ProviderRejected(**BROKEN)]
+    photo = await stage.photo(owner, content=b"photo")
+
+    async def crash() -> None:
+        stage.provider.during["status"] = die
+
+    async def die() -> None:
+        raise asyncio.CancelledError
+
+    stage.provider.during["status"] = crash
+    wanted = GenerationInput(preset="ghibli_tears", source_photo=photo.id)
+    [row] = await stage.assembly.generation.start(owner.id, wanted)
+    with pytest.raises(asyncio.CancelledError):
+        await stage.assembly.generation_run.generate(row.id)
+    return row
+
+
+async def test_what_has_failed_is_not_asked_about_again(
+    stage: ChainStage, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider may have forgotten it: after a crash the chain hears of the failure from the row."""
+    row, asked = await crashed_at_the_second(stage, owner), []
+    result = stage.provider.result
+
+    async def forgotten(job: ProviderJob) -> Any:
+        asked.append(job.request_id)
+        return await result(job)
+
+    monkeypatch.setattr(stage.provider, "result", forgotten)
+    await stage.assembly.generation_run.generate(row.id)
+    assert ["request-2"] == asked
+    assert [(GHIBLI, "FAILED"), (REALISTIC, "SKIPPED"), (REDRAW, "DONE")] == await attempts(row)
+    assert GenerationStatus.COMPLETED is (await Generation.get(id=row.id)).status
+
+
+async def test_a_reason_does_not_grow(stage: ChainStage, owner: User) -> None:
+    """However often the chain is begun again, the attempt shows the sentence of its failure once."""
+    row = await crashed_at_the_second(stage, owner)
+    await stage.assembly.generation_run.generate(row.id)
+    call = await Submission.get(job_id=row.id, attempt=0)
+    assert ("the model failed.", "internal_server_error") == (call.error, call.error_type)
+    assert "The image provider refused the request: the model failed." == explained(call)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [BLOCKED, ProviderRejected(reason="flagged.", type="content_policy_violation"), ProviderKeyRefused(reason="x")],
+    ids=["blocked", "policy", "key"],
+)
+async def test_a_stop_stays_one_after_a_crash(stage: ChainStage, owner: User, *, refusal: Any) -> None:
+    """A process that died before it ended the generation does not make the next model draw."""
+    asks = stage.provider.posts if isinstance(refusal, ProviderKeyRefused) else stage.provider.results
+    asks[REALISTIC] = [refusal]
+    [row] = await stage.assembly.generation.start(owner.id, GenerationInput(prompt="a cat"))
+    failures = []
+    for _ in range(3):
+        with pytest.raises(LikenessError) as failed:
+            await stage.assembly.generation_run.generate(row.id)
+        failures.append((type(failed.value), failed.value.message))
+    assert 1 == len(set(failures))
+    assert [(REALISTIC, "FAILED")] == await attempts(row)
 
 
 async def test_an_alias_of_the_operator(stage: ChainStage, owner: User) -> None:

@@ -132,12 +132,12 @@ async def test_a_jump_while_an_answer_is_lost(
     lose_answers(process, monkeypatch, in_the_call=jump if moment == "in the call" else None)
     look, looks = process.provider.find, 0
 
-    async def late(endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+    async def late(endpoint: str, needle: str, **wanted: Any) -> Sequence[ProviderJob]:
         nonlocal looks
         looks += 1
         if looks == 2 and moment == "between two looks":
             await jump()
-        return await look(endpoint, needles) if looks > 30 else []
+        return await look(endpoint, needle, **wanted) if looks > 30 else []
 
     monkeypatch.setattr(process.provider, "find", late)
     await carried_out(process.assembly.training_run.run, training.id)
@@ -152,7 +152,7 @@ async def test_a_jump_while_a_call_is_lost_for_good(
     training, jump = await process.training(owner), partial(jump_and_sweep, process, by)
     lose_answers(process, monkeypatch, in_the_call=jump)
 
-    async def nothing(endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+    async def nothing(endpoint: str, needle: str, **wanted: Any) -> Sequence[ProviderJob]:
         return []
 
     monkeypatch.setattr(process.provider, "find", nothing)

@@ -115,6 +115,17 @@ async def test_the_kept_file_is_described(stage: Stage) -> None:
     assert str(row.owner_id).encode() not in content
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [(8, "8"), (2**64 - 1, str(2**64 - 1)), (10**29, "7"), ([1], "7"), (True, "7"), (-1, "7"), ("\ud83d", "7")],
+)
+async def test_the_seed_is_the_models_own(stage: Stage, said: Any, kept: str) -> None:
+    """What is no seed, or one that no column holds, is left out; the picture is kept with the seed asked for."""
+    stage.provider.answers["request-1"] = DRAWN | {"seed": said}
+    row = await drawn(stage)
+    assert (GenerationStatus.COMPLETED, kept) == (row.status, row.seed)
+
+
 async def test_a_refused_file_is_refunded(stage: Stage) -> None:
     """A file that the store will never take ends the generation, and no other model is paid for it."""
     stage.store.troubles = [StoreRefused("not an image")]

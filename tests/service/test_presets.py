@@ -87,9 +87,12 @@ async def test_a_key_is_never_given_again(service: PresetService) -> None:
         {"prompt": "x" * 2001}, {"negative_prompt": "x" * 2001}, {"description": ""}, {"models": []},
         {"models": ["fal-ai/unknown"]}, {"type": GenerationType.LORA}, {"type": GenerationType.CUSTOM_PROMPT},
         {"type": GenerationType.NEO_GLITCH}, {"models": ["fal-ai/ghiblify"]},
-        {"models": ["fal-ai/realistic-vision-v5"], "needs_photo": True},
+        {"models": ["fal-ai/realistic-vision-v5"], "needs_photo": True}, {"models": ["fal-ai/fast-sdxl"] * 2},
+        {"prompt": "{prompt}"}, {"prompt": "{trigger}, {prompt}."}, {"prompt": " \n"}, {"prompt": "a\x00b"},
+        {"name": " "}, {"name": "two\nlines"}, {"name": "\udcff\udcfe"}, {"name": "\u200b"}, {"description": "\t"},
+        {"description": "a\x1b[2J"}, {"negative_prompt": " "}, {"negative_prompt": "a\x07"},
     ],
-    ids=str,
+    ids=ascii,
 )  # fmt: skip
 async def test_what_cannot_be_drawn_is_not_added(service: PresetService, *, change: dict[str, Any]) -> None:
     """Each rule is a sentence; no row is written."""
@@ -97,3 +100,23 @@ async def test_what_cannot_be_drawn_is_not_added(service: PresetService, *, chan
     with pytest.raises(InvalidInput, match=r"\.$"):
         await service.add(facts.pop("key"), **facts)
     assert len(PRESETS) == await Preset.all().count()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prompt": "{prompt} on a poster"}, {"prompt": "pop art,\n\tcolourful"}, {"negative_prompt": "blurry\nugly"},
+     {"negative_prompt": ""}, {"models": ["fal-ai/fast-sdxl", "fal-ai/flux-lora"]}],
+    ids=ascii,
+)  # fmt: skip
+async def test_what_can_be_drawn_is_added(service: PresetService, *, change: dict[str, Any]) -> None:
+    """Words may have lines and stand around those of the user; what must not be drawn may be left out."""
+    facts = FACTS | change
+    row = await service.add("my_pop", **facts)
+    assert facts == {name: getattr(row, name) for name in facts}
+
+
+@pytest.mark.parametrize("type", [GenerationType.LORA, GenerationType.CUSTOM_PROMPT])
+async def test_a_type_without_presets(service: PresetService, *, type: GenerationType) -> None:
+    """It is told as such, also when the type has no models of its own."""
+    with pytest.raises(InvalidInput, match=f"^{type} takes no preset.$"):
+        await service.add("my_pop", **FACTS | {"type": type, "models": list(type.kind.models)})

@@ -16,6 +16,7 @@ from models.status import GenerationStatus, TrainingStatus
 from models.user import User
 from services import removal
 from services.generation_input import GenerationInput, LoraChoice
+from services.ports import AssetKind, StoreKeyRefused, StoreRefused
 from services.training_input import TrainingInput
 from services.uploads import UploadedFile
 from tests.fakes import FixedClock
@@ -68,6 +69,19 @@ async def test_a_model_goes_with_its_weights(stage: Stage) -> None:
     wanted = GenerationInput(prompt="a portrait", loras=(LoraChoice(model=model.id),))
     with pytest.raises(NotFound):
         await stage.assembly.generation.start(stage.owner.id, wanted)
+
+
+async def test_what_a_cancelled_job_left_goes_too(stage: Stage) -> None:
+    """A file that its row does not name, because the job ended in between, goes with the row; other files stay."""
+    drawing = await rows.generation(stage.owner.id, status=GenerationStatus.CANCELLED, asset_name="lora_run_0")
+    training = await rows.training(stage.owner.id, status=TrainingStatus.FAILED)
+    model = await LoraModel.get(id=training.model_id)
+    names = ["image/lora_run_0.png", f"weights/{model.id}.safetensors", f"weights/{model.id}.json"]
+    stage.store.files |= dict.fromkeys([*names, "image/lora_run_01.png"], b"left")
+    for row in (drawing, model):
+        await deleted(stage, row)
+    await stage.work()
+    assert ["image/lora_run_01.png"] == list(stage.store.files)
 
 
 async def test_a_photo_can_come_again(stage: Stage) -> None:
@@ -140,3 +154,60 @@ async def test_a_failed_training_without_its_photos_is_not_retried(stage: Stage)
         await stage.assembly.services.training_changes.retry(stage.owner.id, training.id)
     with pytest.raises(NotFound):
         await stage.assembly.training.start(stage.owner.id, wanted)
+
+
+async def sweep(stage: Stage) -> int:
+    """What the sweep is done with, later."""
+    stage.clock.time += timedelta(minutes=5)
+    return await stage.assembly.upkeep.removal.remove_forgotten()
+
+
+async def test_a_refused_file_does_not_keep_the_others(stage: Stage) -> None:
+    """The store will not remove one file: those of the rows behind it go, and it is tried again."""
+    photos = [await rows.photo(stage.owner.id, location=f"photo/{name}.jpg") for name in "ab"]
+    stage.store.files |= {photo.location: b"x" for photo in photos}
+    whole = stage.store.delete
+
+    async def delete(location: str) -> None:
+        if location == photos[0].location:
+            raise StoreRefused("not removed (400)")
+        await whole(location)
+
+    stage.store.delete = delete  # type: ignore[method-assign]
+    for photo in photos:
+        await deleted(stage, photo)
+    assert 1 == await sweep(stage)
+    assert [photos[0].location] == list(stage.store.files)
+    stage.store.delete = whole  # type: ignore[method-assign]
+    assert 1 == await sweep(stage)
+    assert {} == stage.store.files
+
+
+async def test_refused_credentials_stop_the_sweep(stage: Stage) -> None:
+    """Nothing can be removed until the operator has put them right, so nothing more is asked."""
+
+    async def delete(location: str) -> None:
+        raise StoreKeyRefused("key")
+
+    stage.store.delete = delete  # type: ignore[method-assign]
+    await deleted(stage, await rows.photo(stage.owner.id))
+    with pytest.raises(StoreKeyRefused):
+        await sweep(stage)
+
+
+async def test_a_file_that_is_named_during_its_removal_goes_later(stage: Stage) -> None:
+    """A late success names its file while the files of the deleted row are being removed: the sweep takes it."""
+    row = await rows.generation(stage.owner.id, status=GenerationStatus.FAILED)
+    whole = stage.store.forget
+
+    async def forget(kind: AssetKind, name: str) -> None:
+        await whole(kind, name)
+        stage.store.files["image/late.png"] = b"x"
+        await Generation.filter(id=row.id).update(location="image/late.png")
+
+    stage.store.forget = forget  # type: ignore[method-assign]
+    await deleted(stage, row)
+    await stage.work()
+    assert ["image/late.png"] == list(stage.store.files)
+    assert 1 == await sweep(stage)
+    assert {} == stage.store.files

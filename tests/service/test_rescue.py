@@ -1,7 +1,8 @@
 """Late successes: what was failed and refunded after the grace time is kept after all, and is free."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from models.status import GenerationStatus, TrainingStatus
 from models.submission import SubmissionState
 from models.training import Training, TrainingEvent
 from models.user import User
+from services.ports import Download
 from tests.fake_fal import no_waiting
 from tests.fakes import FixedClock
 from tests.service.ledger import assert_sound, slots
@@ -142,4 +144,56 @@ async def test_unsound_weights_are_not_kept(stage: Stage) -> None:
     await stage.deliver("request-1", job=(await stage.submission(training.id)).id)
     assert ["webhook", "rescue"] == await stage.work()
     assert TrainingStatus.FAILED is (await Training.get(id=training.id)).status
+    assert {} == stage.store.files
+
+
+@pytest.mark.parametrize("moment", ["download", "end"])
+async def test_a_late_picture_of_a_deleted_generation_goes_again(stage: Stage, moment: str) -> None:
+    """Deleted while it is fetched, or just before a crash repeats the rescue: its file does not stay."""
+    stage.provider.answers["request-1"] = DRAWN
+    generation = await stage.generation()
+    await stage.work()
+    await stage.deliver("request-1", job=(await stage.submission(generation.id)).id)
+    remove = stage.assembly.upkeep.removal
+
+    async def delete() -> None:
+        await remove.delete_generation(stage.owner.id, generation.id)
+        await remove.remove_files(generation.id)
+
+    await rescued_while(stage, delete, moment=moment, name=f"image/{generation.asset_name}.jpg")
+    await assert_sound(stage.owner.id)
+
+
+@pytest.mark.parametrize("moment", ["download", "end"])
+async def test_late_weights_of_a_deleted_model_go_again(stage: Stage, moment: str) -> None:
+    """The same holds for a training."""
+    stage.provider.answers["request-1"] = TRAINED
+    training = await lost_training(stage)
+    await stage.deliver("request-1", job=(await stage.submission(training.id)).id)
+    remove = stage.assembly.upkeep.removal
+
+    async def delete() -> None:
+        await remove.delete_model(stage.owner.id, training.model_id)
+        await remove.remove_files(training.model_id)
+
+    await rescued_while(stage, delete, moment=moment, name=f"weights/{training.model_id}.safetensors")
+    await assert_sound(stage.owner.id)
+
+
+async def rescued_while(stage: Stage, delete: Callable[[], Awaitable[None]], *, moment: str, name: str) -> None:
+    """A rescue, a deletion in its download or before its repetition after a crash, and a sweep; nothing is left."""
+    whole = stage.provider.download
+
+    async def download(url: str, to: Path, *, limit: int) -> Download:
+        await delete()
+        return await whole(url, to, limit=limit)
+
+    if moment == "download":
+        stage.provider.download = download  # type: ignore[method-assign]
+    else:
+        await delete()
+        stage.store.files[name] = b"put by the execution that crashed"
+    assert "rescue" in await stage.work()
+    stage.clock.time += timedelta(minutes=5)
+    await stage.assembly.upkeep.removal.remove_forgotten()
     assert {} == stage.store.files

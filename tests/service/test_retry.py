@@ -142,6 +142,20 @@ async def test_what_has_not_failed(process: Process, owner: User) -> None:
     assert 2 == await Training.filter(owner_id=owner.id).count()
 
 
+@pytest.mark.parametrize("end", [TrainingStatus.PENDING, TrainingStatus.FAILED])
+async def test_what_completed_late(process: Process, owner: User, *, end: TrainingStatus) -> None:
+    """A training that completed after it was tried again is a CONFLICT, whatever became of the attempt."""
+    first = await process.failed(owner)
+    second = await retry(process, owner, first.id)
+    if end is TrainingStatus.FAILED:
+        await process.assembly.training_run.give_up(second.id, RuntimeError("broken"))
+    await process.assembly.trainings.complete(first.id, model={})
+    before = await process.spendable(owner)
+    with pytest.raises(Conflict, match="this one is COMPLETED"):
+        await retry(process, owner, first.id)
+    assert (2, before) == (await Training.filter(owner_id=owner.id).count(), await process.spendable(owner))
+
+
 async def test_without_credits(process: Process, owner: User) -> None:
     """INSUFFICIENT_CREDITS, and no row of the attempt is left: with credits it can be made."""
     earlier = await process.failed(owner)

@@ -1,8 +1,6 @@
 """A training that shows no sign of life is asked about, and ended with a refund when there is none."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,15 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from models.errors import ProviderRejected, ProviderUnavailable
+from models.errors import ProviderJobGone, ProviderKeyRefused, ProviderRejected, ProviderUnavailable
 from models.generation import Generation, GenerationEvent
 from models.ledger import PostingKind
 from models.status import GenerationStatus, TrainingStatus
 from models.training import Training, TrainingEvent
 from models.user import User
-from services.ports import CancelOutcome, Message, Queued, Running
+from services.ports import CancelOutcome, Queued, Running
 from services.stuck import GivenUp
-from tests.fakes import NOON, FakeBus, FixedClock
+from tests.fakes import NOON, TimedBus
 from tests.service.process import Process, on_sqlite, postings
 
 SILENT = "No sign of life for"
@@ -27,27 +25,15 @@ LOG = ["flux_train:  40%|####      | 400/1000 [02:24<03:36]"]
 AWAY = ProviderUnavailable(reason="no answer in time.")
 
 
-@dataclass
-class TimedBus(FakeBus):
-    """A bus on which waiting takes no time but moves the clock."""
-
-    clock: FixedClock | None = None
-
-    @asynccontextmanager
-    async def listen(self, topic: str) -> AsyncIterator[Any]:
-        yield self
-
-    async def get(self, wait_seconds: float) -> Message | None:
-        assert self.clock is not None
-        await self.clock.sleep(wait_seconds)
-        return None
+class EndOfTest(Exception):
+    """Nobody catches it."""
 
 
 @pytest.fixture
 async def process(sqlite_database_url: str, tmp_path: Path) -> AsyncIterator[Process]:
     """A process that looks at the provider three times a minute."""
     async with on_sqlite(sqlite_database_url, tmp_path) as process:
-        process.bus, process.poll_seconds = TimedBus(clock=process.clock), 20
+        process.bus, process.poll_seconds = TimedBus(process.clock), 20
         process.provider.outcome = CancelOutcome.REQUESTED
         yield process
 
@@ -128,11 +114,11 @@ async def test_a_sign_of_life_begins_anew(process: Process, owner: User, monkeyp
     async def status(job: Any, *, logs: bool = False) -> Any:
         lines[:] = [f"line {number}" for number in range(int((process.clock.now() - NOON) / (HOUR * 5 / 6)) + 1)]
         if process.clock.now() - NOON > 24 * HOUR:
-            raise GivenUp(reason="the end of the test.")
+            raise EndOfTest
         return Running(logs=list(lines))
 
     monkeypatch.setattr(process.provider, "status", status)
-    with pytest.raises(GivenUp, match="the end of the test"):
+    with pytest.raises(EndOfTest):
         await process.assembly.training_run.watch(training.id)
     assert 29 == len(asked)
     assert [] == process.provider.cancelled
@@ -147,6 +133,18 @@ async def test_a_result_behind_a_silent_status(
     process.provider.standing = [Running(logs=LOG)]
     await process.assembly.training_run.watch(training.id)
     assert (["request-1"], []) == (asked, process.provider.cancelled)
+
+
+@pytest.mark.parametrize("instead", [ProviderKeyRefused(reason="Invalid key."), ProviderJobGone(reason="x")], ids=repr)
+async def test_no_result_behind_a_silent_status(
+    process: Process, owner: User, monkeypatch: pytest.MonkeyPatch, *, instead: Exception
+) -> None:
+    """An answer that is no verdict of the model says nothing of the job: it is waited for until the end."""
+    training, asked = await process.submitted(owner), not_ended(process, monkeypatch, instead=instead)
+    process.provider.standing = [Running(logs=LOG)]
+    with pytest.raises(GivenUp, match="no sign of life for 1 hour"):
+        await process.assembly.training_run.watch(training.id)
+    assert (["request-1"], ["request-1"]) == (asked, process.provider.cancelled)
 
 
 async def test_a_cancel_that_comes_too_late(process: Process, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,11 +197,11 @@ async def test_a_stopped_process_ends_nothing(process: Process, owner: User, mon
     async def status(job: Any, *, logs: bool = False) -> Any:
         process.clock.time += 24 * HOUR
         if (now := next(looks)) is None:
-            raise GivenUp(reason="the end of the test.")
+            raise EndOfTest
         return now
 
     monkeypatch.setattr(process.provider, "status", status)
-    with pytest.raises(GivenUp, match="the end of the test"):
+    with pytest.raises(EndOfTest):
         await process.assembly.training_run.watch(training.id)
     assert ([], []) == (asked, process.provider.cancelled)
 

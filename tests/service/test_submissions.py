@@ -6,18 +6,22 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from models.errors import (
+    ImageBlocked,
+    LikenessError,
+    MissingFalKey,
     ProviderBalanceExhausted,
     ProviderError,
     ProviderKeyRefused,
     ProviderRejected,
     ProviderUnavailable,
+    ResultUnusable,
     SubmitUnknown,
 )
 from models.ids import new_id
@@ -45,7 +49,7 @@ class Scripted(FakeProvider):
     webhooks: list[str | None] = field(default_factory=list)
     hidden: int = 0  # how many looks into the list still show nothing
     list_error: ProviderError | None = None
-    looks: list[Sequence[str]] = field(default_factory=list)
+    looks: list[str] = field(default_factory=list)
     lookup: Any = None
     held: asyncio.Event | None = None
 
@@ -62,8 +66,10 @@ class Scripted(FakeProvider):
             raise error
         return job
 
-    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
-        self.looks.append(needles)
+    async def find(
+        self, endpoint: str, needle: str, *, arguments: Mapping[str, Any], since: datetime
+    ) -> Sequence[ProviderJob]:
+        self.looks.append(needle)
         if self.lookup:
             await self.lookup()
         if self.list_error:
@@ -71,7 +77,7 @@ class Scripted(FakeProvider):
         if self.hidden:
             self.hidden -= 1
             return []
-        return await super().find(endpoint, needles)
+        return await super().find(endpoint, needle, arguments=arguments, since=since)
 
 
 @pytest.fixture
@@ -141,7 +147,7 @@ async def test_what_a_crash_left_behind_is_adopted(submissions: Submissions, pro
     found = await submit(submissions, job)
     row = await Submission.get(job_id=job)
     assert ("request-1", SubmissionState.ACCEPTED, "request-1") == (found.request_id, row.state, row.request_id)
-    assert (1, [[NEEDLE]]) == (provider.posts, provider.looks)
+    assert (1, [NEEDLE]) == (provider.posts, provider.looks)
 
 
 async def test_a_call_that_was_never_made_is_not_made_later(
@@ -248,7 +254,7 @@ async def test_a_webhook_address_finds_its_own_call(database: str, provider: Scr
     mine = await rows.submission(new_id(), endpoint="fal-ai/fast", needle=NEEDLE, created_at=clock.now())
     await provider.submit("fal-ai/fast", {"mentions": str(mine.id)})
     assert "request-1" == (await public.find(mine) or pytest.fail("not found")).request_id
-    assert [[str(mine.id)]] == provider.looks
+    assert [str(mine.id)] == provider.looks
 
 
 async def test_what_was_surely_not_taken_is_sent_again(
@@ -293,13 +299,14 @@ async def test_a_second_caller_hears_of_the_refusal(submissions: Submissions, pr
 async def test_a_refusal_is_for_good(
     submissions: Submissions, provider: Scripted, *, error: type[ProviderError]
 ) -> None:
-    """The same input would be refused again: nothing is posted any more, and asked again it is a refusal again."""
+    """The same input would be refused again: nothing is posted any more, and asked again the answer is the same."""
     job = new_id()
     provider.before.append(error(reason="no such model"))
-    with pytest.raises(error):
+    with pytest.raises(error) as first:
         await submit(submissions, job)
-    with pytest.raises(ProviderRejected, match=r"The image provider refused the request: no such model$"):
+    with pytest.raises(error) as again:
         await submit(submissions, job)
+    assert first.value.message == again.value.message
     row = await Submission.get(job_id=job)
     assert (1, SubmissionState.FAILED, "no such model") == (provider.posts, row.state, row.error)
 
@@ -335,10 +342,87 @@ async def test_an_ended_call_says_how(submissions: Submissions) -> None:
     job = new_id()
     await submit(submissions, job)
     await submit(submissions, job, attempt=1)
-    await close(job, SubmissionState.FAILED, error="it was black")
+    await close(job, SubmissionState.FAILED, failure=ResultUnusable(reason="it was black."))
     await close(job, SubmissionState.DONE, attempt=1)
     states = [(row.state, row.error) for row in await Submission.filter(job_id=job).order_by("attempt")]
-    assert [(SubmissionState.FAILED, "it was black"), (SubmissionState.DONE, None)] == states
+    assert [(SubmissionState.FAILED, "it was black."), (SubmissionState.DONE, None)] == states
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ProviderRejected(reason="no faces", type="face_detection_error"),
+        ProviderRejected(reason="no faces"),
+        ResultUnusable(reason="it names no image."),
+        ImageBlocked(),
+        MissingFalKey(),
+    ],
+    ids=repr,
+)
+async def test_a_known_failure_is_heard_from_the_row(
+    submissions: Submissions, provider: Scripted, *, failure: LikenessError
+) -> None:
+    """The same error with the same words, however often; the provider is not asked."""
+    job = new_id()
+    await submit(submissions, job)
+    for _ in range(2):
+        await close(job, SubmissionState.FAILED, failure=failure)
+        with pytest.raises(type(failure)) as again:
+            await submit(submissions, job)
+        assert (type(failure), failure.message) == (type(again.value), again.value.message)
+        assert failure.facts.get("type") == again.value.facts.get("type")
+    assert (1, []) == (provider.posts, provider.looks)
+
+
+async def test_what_was_used_stays_used(submissions: Submissions) -> None:
+    """A second execution that fails later, when its file is gone, does not undo the first one's end."""
+    job = new_id()
+    await submit(submissions, job)
+    await close(job, SubmissionState.DONE)
+    await close(job, SubmissionState.FAILED, failure=ResultUnusable(reason="its file is gone."))
+    row = await Submission.get(job_id=job)
+    assert (SubmissionState.DONE, None) == (row.state, row.error)
+
+
+@pytest.mark.parametrize("rescued", [False, True])
+async def test_a_lost_answer_stays_unknown(submissions: Submissions, provider: Scripted, *, rescued: bool) -> None:
+    """Asked again, also when nobody looks for it any more, it is never a refusal that another model may follow."""
+    job = new_id()
+    provider.before.append(SubmitUnknown(reason="the connection broke"))
+    with pytest.raises(SubmitUnknown) as lost:
+        await submit(submissions, job)
+    await Submission.filter(job_id=job).update(lost=not rescued)
+    with pytest.raises(SubmitUnknown) as again:
+        await submit(submissions, job)
+    assert lost.value.message == again.value.message
+
+
+async def test_a_strangers_job_is_not_adopted(submissions: Submissions, provider: Scripted) -> None:
+    """It mentions the same address, but one of our arguments has another value there."""
+    ours = CALL["arguments"] | {"seed": 1}
+    await provider.submit("fal-ai/fast", CALL["arguments"] | {"seed": 2})
+    await provider.submit("fal-ai/fast", CALL["arguments"])
+    provider.before.append(SubmitUnknown(reason="the connection broke"))
+    with pytest.raises(SubmitUnknown):
+        await submit(submissions, new_id(), arguments=ours)
+
+
+async def test_an_older_job_is_not_asked_for(
+    submissions: Submissions, provider: Scripted, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is searched from the moment of the intent, less what two clocks may differ."""
+    began, since = clock.now(), []
+    find = provider.find
+
+    async def noted(*args: Any, **wanted: Any) -> Sequence[ProviderJob]:
+        since.append(wanted["since"])
+        return await find(*args, **wanted)
+
+    monkeypatch.setattr(provider, "find", noted)
+    provider.after.append(SubmitUnknown(reason="the connection broke"))
+    provider.hidden = 3
+    await submit(submissions, new_id())
+    assert [began - timedelta(minutes=5)] * 4 == since
 
 
 async def test_hundreds_of_cancelled_callers_pay_at_most_once_each(

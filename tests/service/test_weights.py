@@ -99,6 +99,8 @@ def header(text: bytes, *, rest: bytes = b"") -> bytes:
         (header(b"[1]"), ResultUnusable),
         (header(b"{}"), ResultUnusable),
         (header(json.dumps({"a": {"data_offsets": "ab"}}).encode()), ResultUnusable),
+        (header(b'{"a": {"data_offsets": [0, ' + b"9" * 4300 + b"]}}"), WeightsIncomplete),
+        (header(b'{"a": {"data_offsets": [0, ' + b"9" * 4301 + b"]}}"), ResultUnusable),
     ],
 )
 def test_what_is_no_weights_file(tmp_path: Path, content: bytes, error: type[LikenessError]) -> None:

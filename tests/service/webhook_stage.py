@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ class LosingProvider(FakeProvider):
             raise SubmitUnknown(reason="the connection was cut.")
         return job
 
-    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+    async def find(
+        self, endpoint: str, needle: str, *, arguments: Mapping[str, Any], since: datetime
+    ) -> Sequence[ProviderJob]:
         return []
 
     async def result(self, job: ProviderJob) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ def violations(world: World) -> list[str]:
     """Every broken invariant, in words."""
     if world.problems:
         return world.problems
-    checks = (_ended, _paid_once, _own, _money, _sums, _kept, _events, _watched, _wishes, _delivered, _clean)
+    checks = (_ended, _paid_once, _own, _money, _sums, _kept, _gone, _events, _watched, _wishes, _delivered, _clean)
     return [f"{check.__name__.strip('_')}: {problem}" for check in checks for problem in check(world)]
 
 
@@ -119,6 +119,16 @@ def _kept(world: World) -> Iterator[str]:
     query = "SELECT training_id FROM training_events WHERE (percent >= 100) <> (status = 'COMPLETED')"
     for event in world.memory.rows(query):
         yield f"{event['training_id']} showed 100 % too early"
+
+
+def _gone(world: World) -> Iterator[str]:
+    """What a cancelled job has put into the store is gone again."""
+    models = "SELECT model_id FROM trainings WHERE status = 'CANCELLED'"
+    pictures = "SELECT asset_name FROM generations WHERE status = 'CANCELLED'"
+    names = [row[0] for row in world.memory.rows(f"{models} UNION ALL {pictures}")]
+    for location in world.store.files:
+        if any(name in location for name in names):
+            yield f"{location} is of a job that was cancelled"
 
 
 def _stored(world: World, job: str, kind: str) -> list[Any]:

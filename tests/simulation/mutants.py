@@ -71,7 +71,7 @@ async def _adopt_later(self: Submissions, row: Any, job: Any) -> None:
 async def _find_any(self: Submissions, row: Any) -> Any:
     """The first job of the list is adopted, whoever has it already."""
     try:
-        candidates = await self.provider.find(row.endpoint, [str(row.id), row.needle])
+        candidates = await self.provider.find(row.endpoint, row.needle, arguments={}, since=row.created_at)
     except ProviderError:
         return None
     if not candidates:

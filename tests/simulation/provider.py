@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -131,12 +131,14 @@ class FaultyProvider:
             return CancelOutcome.CANCELLED
         return CancelOutcome.REQUESTED
 
-    async def find(self, endpoint: str, needles: Sequence[str]) -> Sequence[ProviderJob]:
+    async def find(
+        self, endpoint: str, needle: str, *, arguments: Mapping[str, Any], since: datetime
+    ) -> Sequence[ProviderJob]:
         await self._touch("list_down", endpoint)
         found = [
             remote
             for remote in self.jobs.values()
-            if remote.endpoint == endpoint and self._now >= remote.listed_at and _shows(remote, needles)
+            if remote.endpoint == endpoint and self._now >= remote.listed_at and _shows(remote, needle, arguments)
         ]
         return [self.known_job(endpoint, remote.id) for remote in found[::-1]]
 
@@ -208,6 +210,6 @@ class FaultyProvider:
         return {"url": f"https://files.example/{remote.id}/{name}"}
 
 
-def _shows(remote: RemoteJob, needles: Sequence[str]) -> bool:
-    text = f"{json.dumps(remote.arguments)} {remote.webhook}"
-    return any(needle in text for needle in needles)
+def _shows(remote: RemoteJob, needle: str, arguments: Mapping[str, Any]) -> bool:
+    asked = all(remote.arguments.get(name) == value for name, value in arguments.items())
+    return asked and needle in f"{json.dumps(remote.arguments)} {remote.webhook}"

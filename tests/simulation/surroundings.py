@@ -46,6 +46,10 @@ class FaultyStore:
     async def delete(self, location: str) -> None:
         self.files.pop(location, None)
 
+    async def forget(self, kind: AssetKind, name: str) -> None:
+        await touch()
+        await self.delete(f"{kind}/{name}")
+
     def url(self, location: str) -> str:
         return f"https://assets.example/{location}"
 

@@ -180,9 +180,10 @@ class World:
             return
 
     async def _last_sweeps(self) -> None:
-        """A day later everything that serves its time is removed."""
+        """What the last fault kept a sweep from is done by the next; a day later what serves its time is removed."""
         if self.problems:
             return
+        await self._sweep()
         await asyncio.sleep(25 * 3600)
         for entry in self.temp_dir.rglob("*"):
             os.utime(entry, (0, 0))  # the files' own time is not the simulation's

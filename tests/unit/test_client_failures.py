@@ -60,6 +60,13 @@ def test_error_of_the_subscription() -> None:
     assert (ClientError, "NOT_FOUND", errors[0]["message"]) == (type(failure), failure.code, failure.message)
 
 
+def test_fault_of_the_server() -> None:
+    """A database that is away for a moment is worth another try, and told with the server's sentence in the end."""
+    errors = [{"message": "Something went wrong on our side.", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]
+    failure = socket_failure(TransportQueryError("x", errors=errors), url=URL)
+    assert (ConnectionLost, errors[0]["message"]) == (type(failure), failure.message)
+
+
 def test_time_out() -> None:
     """A server that is there but does not answer is not called unreachable."""
     assert "CONNECTION_LOST" == http_failure(httpx.ReadTimeout("slow"), url=URL).code

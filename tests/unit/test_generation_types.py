@@ -17,6 +17,7 @@ from services.generators import GENERATORS
         ("{trigger}, studio portrait", None, ["ME_1"], "ME_1, studio portrait"),
         ("{trigger}, studio portrait", "red hat", ["ME_1"], "ME_1, studio portrait, red hat"),
         ("{trigger}, studio portrait", None, ["ME_1", "YOU_2"], "ME_1, YOU_2, studio portrait"),
+        ("{trigger}, studio portrait", None, ["ME_1", "me_1", "YOU_2"], "ME_1, YOU_2, studio portrait"),
         ("{trigger}, studio portrait", None, [], "a person, studio portrait"),
         ("glitch, {prompt}", None, [], "glitch"),
         ("glitch, {prompt}, neon", None, [], "glitch, neon"),

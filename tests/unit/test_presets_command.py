@@ -40,7 +40,12 @@ def test_add_and_switch() -> None:
         (["add", "ghibli_tears", *NEW[2:]], "keys never change"),
         (["add", "My Pop", *NEW[2:]], "small letters"),
         ([*NEW, "--model", "fal-ai/unknown"], "models must be among"),
+        ([*NEW, *["--model", "fal-ai/fast-sdxl"] * 2], "models must be named once each."),
+        ([*NEW, "--type", "LORA"], "LORA takes no preset."),
+        ([*NEW, "--name", "\udcff\udcfe"], "name must have 1 to 100 characters"),
+        ([*NEW, "--prompt", "{prompt}"], "prompt must have words besides"),
     ],
+    ids=ascii,
 )
 def test_refusals(arguments: list[str], sentence: str) -> None:
     """One sentence and exit code 1."""

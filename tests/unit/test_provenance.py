@@ -3,13 +3,16 @@
 import base64
 import hashlib
 import json
+import re
 import xml.etree.ElementTree as ElementTree
+import zlib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from models.errors import ResultUnusable
 from services.pictures import PLACEHOLDER_CHARACTERS, finish_picture, placeholder
@@ -33,6 +36,8 @@ FILES: dict[str, tuple[Image.Image, dict[str, Any]]] = {
     "jpeg": (picture(), {"format": "JPEG"}),
     "grey jpeg": (picture("L"), {"format": "JPEG"}),
     "progressive jpeg": (picture(), {"format": "JPEG", "progressive": True, "icc_profile": b"profile" * 20}),
+    "cmyk jpeg": (picture("CMYK"), {"format": "JPEG"}),
+    "jpeg with restarts": (picture(), {"format": "JPEG", "restart_marker_rows": 1}),
     "webp": (picture(), {"format": "WEBP"}),
     "webp of odd length": (picture(size=(60, 41)), {"format": "WEBP", "quality": 3}),
     "lossless webp": (picture(), {"format": "WEBP", "lossless": True}),
@@ -108,6 +113,61 @@ def test_what_the_provider_wrote_goes(tmp_path: Path) -> None:
             assert 6 == image.getexif()[ORIENTATION_TAG]
 
 
+def test_xmp_is_xml_whatever_was_written() -> None:
+    """What XML forbids is replaced; all else stays as it is."""
+    prompt = "a\ufffe\uffff\ud83d\x07\U0001f3a8\u202e\x85"
+    packet = xmp(replace(FACTS, prompt=prompt, run_id="r\uffff & s"))
+    lost = "\ufffd"
+    description, facts = said(packet)
+    assert (f"a{lost * 4}\U0001f3a8\u202e\x85", f"r{lost} & s") == (description, facts["runId"])
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2) + content
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+
+
+def at_start_of_scans(data: bytes, extra: bytes) -> bytes:
+    """A JPEG file with `extra` before each scan."""
+    return re.sub(rb"\xff\xda\x00", lambda scan: extra + scan[0], data)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "grey jpeg", "progressive jpeg", "cmyk jpeg", "jpeg with restarts"])
+def test_of_a_jpeg_only_the_picture_stays(tmp_path: Path, name: str) -> None:
+    """IPTC, comments and everything else of the provider's goes, between scans too, and what is behind the end."""
+    path = saved(tmp_path, name)
+    before = pixels(path)
+    foreign = b"somebody@example.org"
+    iptc = b"Photoshop 3.0\0" + b"8BIM\4\4\0\0" + len(foreign).to_bytes(4) + foreign
+    kinds = [0xE0, 0xE2, 0xE3, 0xEB, 0xEC, 0xEE, 0xEF, 0xFE]
+    extra = segment(0xED, iptc) + b"".join(segment(marker, foreign) for marker in kinds) + b"\xff\xff"
+    data = at_start_of_scans(path.read_bytes(), extra)
+    path.write_bytes(data[:2] + extra + data[2:] + foreign)
+    stamp(path, FACTS)
+    assert (before, b"\xff\xd9") == (pixels(path), path.read_bytes()[-2:])
+    assert foreign not in path.read_bytes()
+
+
+def test_of_png_and_webp_only_the_picture_stays(tmp_path: Path) -> None:
+    """Chunks that say nothing of how the picture looks go, and what is behind the end."""
+    foreign = b"somebody@example.org"
+    path = saved(tmp_path, "png with a palette", transparency=0, icc_profile=b"profile" * 20)
+    before, data = pixels(path), path.read_bytes()
+    path.write_bytes(data[:33] + chunk(b"prVt", foreign) + data[33:] + foreign)
+    stamp(path, FACTS)
+    assert before == pixels(path)
+    assert foreign not in path.read_bytes()
+    path = saved(tmp_path, "webp with a profile")
+    before, body = pixels(path), path.read_bytes()[8:] + b"PRVT" + len(foreign).to_bytes(4, "little") + foreign
+    path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body + b"TAIL" + bytes(4) + foreign)
+    stamp(path, FACTS)
+    assert before == pixels(path)
+    assert foreign not in path.read_bytes()
+
+
 def test_xmp_says_that_a_model_made_it() -> None:
     """IPTC's word for it, which platforms read."""
     assert b"digitalsourcetype/trainedAlgorithmicMedia" in xmp(FACTS)
@@ -121,6 +181,35 @@ def test_a_finished_picture(tmp_path: Path, name: str) -> None:
     assert hashlib.sha256(done.path.read_bytes()).hexdigest() == done.sha256
     assert b"run-1" in done.path.read_bytes()
     assert len(done.placeholder) <= PLACEHOLDER_CHARACTERS
+
+
+@pytest.mark.parametrize(("orientation", "size", "first"), [(1, (61, 40), "red"), (6, (40, 61), "blue")])
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_a_turned_picture_is_described_as_it_is_shown(
+    tmp_path: Path, name: str, orientation: int, size: tuple[int, int], first: str
+) -> None:
+    """Sides and miniature are those of the upright picture."""
+    image, exif = Image.new("RGB", (61, 40), "red"), Image.Exif()
+    image.paste("blue", (0, 20, 61, 40))
+    exif[ORIENTATION_TAG] = orientation
+    image.save(tmp_path / "file", name, exif=exif)
+    done = finish_picture(tmp_path / "file", FACTS)
+    assert size == (done.width, done.height)
+    with Image.open(BytesIO(base64.b64decode(done.placeholder.partition(",")[2]))) as miniature:
+        assert (size[0] > size[1]) == (miniature.width > miniature.height)
+        red, _, blue = cast("tuple[int, int, int]", miniature.getpixel((0, 0)))
+        assert first == ("red" if red > blue else "blue")
+
+
+def test_broken_exif_costs_no_picture(tmp_path: Path) -> None:
+    """A tag of the wrong kind says nothing of the pixels."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.ResolutionUnit], exif[ORIENTATION_TAG] = 2, 6
+    broken = exif.tobytes().replace(b"\x01\x28\0\3", b"\x01\x28\0\x0b")  # a float where a short number stands
+    done = finish_picture(saved(tmp_path, "jpeg", exif=broken), FACTS)
+    assert (40, 61) == (done.width, done.height)
+    done = finish_picture(saved(tmp_path, "webp", exif=b"Exif\0\0no table"), FACTS)
+    assert (61, 40) == (done.width, done.height)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP", b"<svg/>"])

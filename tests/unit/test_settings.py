@@ -121,10 +121,10 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     ),
     "cloudinary url": (
         {"CLOUDINARY_URL": "https://k:s@c"},
-        "CLOUDINARY_URL must look like cloudinary://key:secret@cloud",
+        "CLOUDINARY_URL: must look like cloudinary://key:secret@cloud",
     ),
-    "cloudinary url without secret": ({"CLOUDINARY_URL": "cloudinary://k@c"}, "CLOUDINARY_URL must look like"),
-    "cloudinary url without cloud": ({"CLOUDINARY_URL": "cloudinary://k:s@"}, "CLOUDINARY_URL must look like"),
+    "cloudinary url without secret": ({"CLOUDINARY_URL": "cloudinary://k@c"}, "CLOUDINARY_URL: must look like"),
+    "cloudinary url without cloud": ({"CLOUDINARY_URL": "cloudinary://k:s@"}, "CLOUDINARY_URL: must look like"),
     "two kinds of JWT": (
         {"JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://x.example"},
         "JWT_SECRET and JWT_JWKS_URL cannot both be set",

@@ -80,6 +80,7 @@ def test_training_prompts(gender: SubjectGender | None, *, is_style: bool, insta
         ("HANNAH at sea", ["ANN"], "ANN, HANNAH at sea"),
         ("ANN_2 at sea", ["ANN"], "ANN, ANN_2 at sea"),
         ("with ANN, at sea", ["BOB", "ANN", "EVE"], "BOB, EVE, with ANN, at sea"),
+        ("at sea", ["TOK", "tok", "ZED", "TOK"], "TOK, ZED, at sea"),
         ("at sea", [], "at sea"),
         ("", ["ANN", "BOB"], "ANN, BOB"),
         ("a (b) c", ["(b"], "a (b) c"),

@@ -82,13 +82,15 @@ def is_of(executor: str, process: Process) -> bool:
 
 
 class Wire:
-    """A TCP proxy before a service, which can be cut and mended: to the others the service is away meanwhile."""
+    """A TCP proxy before a service, which can be cut and mended, or fall silent: the service is away meanwhile."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silent = False
+        self._dead: set[asyncio.StreamWriter] = set()
         self.port = 0
 
     async def mend(self) -> None:
@@ -105,6 +107,15 @@ class Wire:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._writers.clear()
 
+    def fall_silent(self) -> None:
+        """Swallow whatever comes: every connection is open, and dead."""
+        self._silent = True
+        self._dead |= self._writers
+
+    def speak_again(self) -> None:
+        """Let new connections work; those that were dead stay dead."""
+        self._silent = False
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -112,13 +123,18 @@ class Wire:
         task.add_done_callback(self._tasks.discard)
         there, back = await asyncio.open_connection(*self._target)
         self._writers |= {writer, back}
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        if self._silent:
+            self._dead |= {writer, back}
+        await asyncio.gather(self._pass_on(reader, back), self._answer(there, writer))
         self._writers -= {writer, back}
 
+    async def _answer(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        await self._pass_on(source, to)
 
-async def _pump(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65536):
-            to.write(data)
-            await to.drain()
-    to.close()
+    async def _pass_on(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                if to not in self._dead:
+                    to.write(data)
+                    await to.drain()
+        to.close()
