@@ -6,14 +6,7 @@ import pytest
 
 from tests.e2e.crashing.process import Process, running, serving
 
-WRONG = [
-    ("DATABASE_URL", "postgres://127.0.0.1"),
-    ("DATABASE_URL", "postgres://postgres@127.0.0.1:1/x?sslmode=verify-full"),
-    ("REDIS_URL", "127.0.0.1:6379"),
-    ("CORS_ORIGINS", "example.com"),
-    ("DATA_DIR", "/dev/null"),
-    ("DATA_DIR", "/proc/none"),
-]
+WRONG = [("DATABASE_URL", "postgres://127.0.0.1"), ("REDIS_URL", "127.0.0.1:6379"), ("DATA_DIR", "/dev/null")]
 
 
 async def assert_refused(process: Process, setting: str) -> None:
@@ -60,8 +53,7 @@ async def test_signs_of_addresses_in_a_folder_are_signs_of_its_name(tmp_path: Pa
     assert [folder] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("mode", ["disable", "prefer"])
-async def test_the_ssl_mode_of_a_database_is_understood_by_all(tmp_path: Path, postgres_url: str, mode: str) -> None:
+async def test_the_ssl_mode_of_a_database_is_understood_by_all(tmp_path: Path, postgres_url: str) -> None:
     """Migrations, rows and durable runs have a driver each."""
-    async with running(serving(tmp_path, DATABASE_URL=f"{postgres_url}?sslmode={mode}")):
+    async with running(serving(tmp_path, DATABASE_URL=f"{postgres_url}?sslmode=prefer")):
         assert not (tmp_path / "data" / "likeness.sqlite").exists()
