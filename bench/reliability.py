@@ -30,7 +30,7 @@ from tests.e2e.crashing.sweep import Outcome, expected, submitted, sweep  # noqa
 from tests.services_for_tests import create_database, drop_database, running_postgres, running_redis  # noqa: E402
 
 PRICE = 20
-PATIENCE = 600.0  # seconds in which everything must have ended
+PATIENCE = 900.0  # seconds in which everything must have ended; a call that may have been made is looked for 600
 
 
 @dataclass
@@ -106,7 +106,8 @@ async def report(folder: Path, caller: Caller, chaos: Chaos, seen: list[list[dic
         f"  taken over after (s)          median {statistics.median(times):.1f}, longest {max(times):.1f}"
         f" ({len(chaos.taken_over)} deaths with runs; dead after {DEAD_AFTER.total_seconds():.0f} s)"
     )
-    return (completed, submits, difference, wrong, balanced) == (len(seen), len(seen), 0, 0, True)
+    # A call that never left its killed process is nobody's: that training fails, with its credits back.
+    return (completed, difference, wrong, balanced) == (submits, 0, 0, True)
 
 
 def wrong_events(seqs: Sequence[int]) -> int:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import structlog
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import Q
 
 from models.errors import (
     LikenessError,
@@ -144,14 +143,10 @@ class Submissions:
             waited += min(max(self.clock.now() - began, timedelta()), LONGEST_LOOK)
 
     async def _has_twin(self, row: Submission) -> bool:
-        """Whether a job found by `needle` may be another call's: one under way, or a lost one of other arguments."""
-        now = self.clock.now()
-        alike = Submission.filter(needle=row.needle, request_id=None, created_at__gt=now - LONGEST_GRACE)
-        for twin in await alike.filter(Q(state=SubmissionState.INTENDED) | Q(lost=True)).exclude(id=row.id):
-            under_way = twin.state is SubmissionState.INTENDED and twin.created_at > now - ANSWERED_WITHIN
-            if under_way or twin.arguments != row.arguments:
-                return True
-        return False
+        """Whether a job found by its arguments may be another call's: one of the same arguments that is under way."""
+        since = self.clock.now() - ANSWERED_WITHIN
+        alike = Submission.filter(needle=row.needle, state=SubmissionState.INTENDED, created_at__gt=since)
+        return any(twin.arguments == row.arguments for twin in await alike.exclude(id=row.id))
 
     def _webhook(self, row: Submission) -> str | None:
         return f"{self.public_url}/webhooks/fal?job={row.id}" if self.public_url else None

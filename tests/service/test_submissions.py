@@ -247,6 +247,18 @@ async def test_a_twin_whose_answer_is_under_way_is_waited_for(
     assert None is await submissions.find(twin)
 
 
+async def test_lost_calls_of_one_archive_are_told_apart(submissions: Submissions, provider: Scripted) -> None:
+    """Several trainings of the same photos in a process that was killed: each finds its own, at once."""
+    jobs = {new_id(): CALL["arguments"] | {"seed": seed} for seed in range(4)}
+    provider.after.extend([Killed()] * len(jobs))
+    for job, arguments in jobs.items():
+        with pytest.raises(Killed):
+            await submit(submissions, job, arguments=arguments)
+    found = [await submit(submissions, job, arguments=arguments) for job, arguments in jobs.items()]
+    assert [f"request-{number}" for number in range(1, 5)] == [job.request_id for job in found]
+    assert (4, 4) == (provider.posts, len(provider.looks))
+
+
 async def test_a_webhook_address_finds_its_own_call(database: str, provider: Scripted, clock: FixedClock) -> None:
     """With a public address the list is asked for the row's own id first, twins or not."""
     public = Submissions(provider=provider, clock=clock, public_url="https://likeness.example")
