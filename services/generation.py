@@ -1,6 +1,6 @@
 """Generations as their owner sees them: start, follow, list."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -40,14 +40,11 @@ class GenerationService:
         `ModelNotReady`, `InsufficientCredits`, or `Conflict` for the run id with another input, or when all that it
         started were deleted.
         """
-        return await self._start(owner, [wanted], run_id=wanted.run_id, hash=wanted.hash)
+        return await self._start(owner, wanted)
 
     async def start_pack(self, owner: UUID, wanted: PackInput) -> list[Generation]:
         """Accept one image per preset of a pack under one run, all or none; raises what `start` raises."""
-        if earlier := await _earlier(owner, wanted.run_id, wanted.hash):
-            return earlier
-        images = wanted.images(await self.intake.presets.browse())
-        return await self._start(owner, images, run_id=wanted.run_id, hash=wanted.hash)
+        return await self._start(owner, wanted)
 
     async def estimate(self, owner: UUID, wanted: GenerationInput) -> Estimate:
         """The cost of a generation, without starting it. Raises `InvalidInput`, `NotFound` and `ModelNotReady`."""
@@ -114,13 +111,12 @@ class GenerationService:
     # A run's unique names can be taken between the look and the insert: by the same run, whose generations are then
     # the answer, or by another user's run of the same id, beside which ours are marked.
     @stamina.retry(on=IntegrityError, attempts=3, timeout=None, wait_initial=0, wait_jitter=0)
-    async def _start(
-        self, owner: UUID, images: Sequence[GenerationInput], *, run_id: str | None, hash: str
-    ) -> list[Generation]:
-        if earlier := await _earlier(owner, run_id, hash):
+    async def _start(self, owner: UUID, wanted: GenerationInput | PackInput) -> list[Generation]:
+        if earlier := await _earlier(owner, wanted.run_id, wanted.hash):
             return earlier
-        orders = [await self.intake.order(owner, wanted) for wanted in images]
-        return await self.intake.accept(owner, orders, run_id=run_id, hash=hash)
+        images = [wanted] if isinstance(wanted, GenerationInput) else wanted.images(await self.intake.presets.browse())
+        orders = [await self.intake.order(owner, image) for image in images]
+        return await self.intake.accept(owner, orders, run_id=wanted.run_id, hash=wanted.hash)
 
 
 async def _earlier(owner: UUID, run_id: str | None, hash: str) -> list[Generation]:

@@ -97,7 +97,8 @@ class GenerationIntake:
         await hold(Photo, photos, what="photo", path=("input", "sourcePhotoId"))
         run_id = run_id or str(new_id())
         images = [order for order in orders for _ in range(order.wanted.num_images)]
-        await self.journal.credits.require(owner, self.price * len(images))
+        if len(images) > 1:  # of one its own reserve says the same
+            await self.journal.credits.require(owner, self.price * len(images))
         names = await _free_names([order.type for order in images], run_id)
         first = orders[0].wanted.seed
         seed = secrets.randbelow(LARGEST_SEED) if first is None else first
