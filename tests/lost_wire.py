@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
+
+import pytest
 
 from likeness.db import connected
 from tests.e2e.crashing.cluster import Wire
@@ -43,18 +44,18 @@ class LosingWire(Wire):
 @asynccontextmanager
 async def connected_by_wire(url: str) -> AsyncIterator[LosingWire]:
     """The PostgreSQL at `url`, opened for this process over a wire."""
-    address = urlsplit(url)
-    wire = LosingWire(address.hostname or "127.0.0.1", address.port or 5432)
-    await wire.mend()
-    user = f"{address.netloc.rpartition('@')[0]}@" if "@" in address.netloc else ""
-    try:
-        async with connected(address._replace(netloc=f"{user}127.0.0.1:{wire.port}").geturl()):
-            try:
-                yield wire
-            finally:
-                wire.let_go.set()
-    finally:
-        await wire.cut()
+    async with LosingWire.before(url) as wire, connected(wire.over(url)):
+        try:
+            yield wire
+        finally:
+            wire.let_go.set()
+
+
+@pytest.fixture
+async def wire(postgres_database_url: str) -> AsyncIterator[LosingWire]:
+    """What leads to the database of a test."""
+    async with connected_by_wire(postgres_database_url) as wire:
+        yield wire
 
 
 def then(call: Callable[..., Awaitable[Any]], after: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:

@@ -1,14 +1,25 @@
 """A stage for the tests of the schema."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from likeness.db import connected
 from tests.api.schema_stage import Stage
+from tests.lost_wire import wire
+
+__all__ = ["wire"]
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """What is logged of lost connections and full disks is long."""
+    with capture_logs():
+        yield
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
-from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from likeness.http.masking import MASKED_MESSAGE
 from likeness.http.query_limits import schema_extensions
@@ -25,7 +23,7 @@ from services.gateways.store_local import LocalStore
 from tests.api import test_upload_photos
 from tests.api.schema_stage import START, Stage
 from tests.e2e.crashing.caller import until
-from tests.lost_wire import COMMITTED, INSERTED, LosingWire, connected_by_wire, then
+from tests.lost_wire import COMMITTED, INSERTED, LosingWire, then
 from tests.photos import jpeg_bytes
 from tests.service.ledger import assert_sound
 
@@ -34,19 +32,7 @@ OURS = [(MASKED_MESSAGE, "INTERNAL_SERVER_ERROR")]
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """What is logged of a lost connection is long."""
-    with capture_logs():
-        yield
-
-
-@pytest.fixture
-async def wire(postgres_database_url: str) -> AsyncIterator[LosingWire]:
-    """What leads to the database."""
-    async with connected_by_wire(postgres_database_url) as wire:
-        yield wire
-    EXECUTOR_CACHE.clear()
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Uploads while the disk is full: a coded answer that says whose fault it is, nothing half kept, and it works later."""
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from likeness.db import connected
 from models.photo import Photo
@@ -33,11 +32,7 @@ PHOTOS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """What is logged is not written out: that would need room too."""
-    with capture_logs():
-        yield
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.mark.parametrize("files", BODIES.values(), ids=BODIES.keys())

@@ -1,7 +1,7 @@
 """Query.health while PostgreSQL is away: it is what tells of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,28 +9,16 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from structlog.testing import capture_logs
 
 from likeness.app import Server
 from tests.api.schema_stage import Stage
-from tests.lost_wire import LosingWire, connected_by_wire
+from tests.lost_wire import LosingWire
 
 HEALTH = "{ health { ok database storage provider brokenLinks } }"
 REST = {"storage": True, "provider": True, "brokenLinks": 0}
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """What is logged of a lost connection is long."""
-    with capture_logs():
-        yield
-
-
-@pytest.fixture
-async def wire(postgres_database_url: str) -> AsyncIterator[LosingWire]:
-    """What leads to the database."""
-    async with connected_by_wire(postgres_database_url) as wire:
-        yield wire
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

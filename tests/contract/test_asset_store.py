@@ -14,10 +14,8 @@ from services.gateways.store_cloudinary import CloudinaryStore
 from services.gateways.store_local import LocalStore
 from services.gateways.store_moved import MovedStore
 from services.ports import AssetKind, AssetMissing, AssetStore, StoreRefused, StoreUnavailable
+from tests.contract.asset_files import NAMES, PIXELS, put
 from tests.fake_cloudinary import CLOUD, KEY, SECRET, FakeCloudinary, running_cloudinary
-
-PIXELS = bytes(range(256)) * 400
-NAMES = {AssetKind.PHOTO: "photo_1.png", AssetKind.IMAGE: "lora_run1_0.png", AssetKind.WEIGHTS: "lora.safetensors"}
 
 
 @dataclass
@@ -76,18 +74,6 @@ def moved(cloudinary: CloudinaryStore, local: LocalStore) -> MovedStore:
 def store(request: pytest.FixtureRequest) -> Any:
     """Each implementation in turn."""
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """A file to keep."""
-    path = tmp_path / "source.png"
-    path.write_bytes(PIXELS)
-    return path
-
-
-async def put(store: AssetStore, source: Path, kind: AssetKind = AssetKind.IMAGE) -> str:
-    return await store.put(source, kind=kind, name=NAMES[kind], content_type="image/png")
 
 
 # ---- promises of every store ----

@@ -11,11 +11,9 @@ from starlette.responses import JSONResponse
 
 from models.status import ImageFormat
 from services.gateways.store_cloudinary import CloudinaryStore
-from services.ports import AssetKind, AssetStore, StoreKeyRefused, StoreRefused, StoreUnavailable
+from services.ports import AssetKind, StoreKeyRefused, StoreRefused, StoreUnavailable
+from tests.contract.asset_files import PIXELS, put
 from tests.fake_cloudinary import CLOUD, KEY, SECRET, FakeCloudinary, page, refused, running_cloudinary
-
-PIXELS = bytes(range(256)) * 400
-NAMES = {AssetKind.PHOTO: "photo_1.png", AssetKind.IMAGE: "lora_run1_0.png", AssetKind.WEIGHTS: "lora.safetensors"}
 
 
 @pytest.fixture(autouse=True)
@@ -46,18 +44,6 @@ async def cloudinary(cloud: FakeCloudinary) -> AsyncIterator[CloudinaryStore]:
     store = CloudinaryStore(CLOUD, KEY, SECRET, upload_prefix=cloud.base, timeout=0.5)
     yield store
     await store.close()
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """A file to keep."""
-    path = tmp_path / "source.png"
-    path.write_bytes(PIXELS)
-    return path
-
-
-async def put(store: AssetStore, source: Path, kind: AssetKind = AssetKind.IMAGE) -> str:
-    return await store.put(source, kind=kind, name=NAMES[kind], content_type="image/png")
 
 
 async def test_cloudinary_images_are_public(cloudinary: CloudinaryStore, cloud: FakeCloudinary, source: Path) -> None:

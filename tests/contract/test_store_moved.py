@@ -9,11 +9,9 @@ from models.status import ImageFormat
 from services.gateways.store_cloudinary import CloudinaryStore
 from services.gateways.store_local import LocalStore
 from services.gateways.store_moved import MovedStore
-from services.ports import AssetKind, AssetStore, StoreUnavailable
+from services.ports import AssetKind, StoreUnavailable
+from tests.contract.asset_files import NAMES, PIXELS, put
 from tests.fake_cloudinary import CLOUD, KEY, SECRET, FakeCloudinary, page, running_cloudinary
-
-PIXELS = bytes(range(256)) * 400
-NAMES = {AssetKind.PHOTO: "photo_1.png", AssetKind.IMAGE: "lora_run1_0.png", AssetKind.WEIGHTS: "lora.safetensors"}
 
 
 @pytest.fixture
@@ -35,18 +33,6 @@ async def moved(cloud: FakeCloudinary, local: LocalStore) -> AsyncIterator[Moved
     store = MovedStore(CloudinaryStore(CLOUD, KEY, SECRET, upload_prefix=cloud.base, timeout=2.0), local)
     yield store
     await store.close()
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """A file to keep."""
-    path = tmp_path / "source.png"
-    path.write_bytes(PIXELS)
-    return path
-
-
-async def put(store: AssetStore, source: Path, kind: AssetKind = AssetKind.IMAGE) -> str:
-    return await store.put(source, kind=kind, name=NAMES[kind], content_type="image/png")
 
 
 @pytest.mark.parametrize("kind", AssetKind)

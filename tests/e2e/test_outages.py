@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from gql.transport.exceptions import TransportQueryError
@@ -108,21 +107,15 @@ async def not_working_on(cluster: Cluster, training: str, servers: tuple[Process
 @pytest.fixture
 async def wire(postgres_url: str) -> AsyncIterator[Wire]:
     """What leads to PostgreSQL, and can be cut."""
-    address = urlsplit(postgres_url)
-    opened = Wire(address.hostname or "127.0.0.1", address.port or 5432)
-    await opened.mend()
-    yield opened
-    await opened.cut()
+    async with Wire.before(postgres_url) as opened:
+        yield opened
 
 
 @pytest.mark.timeout(200)
 async def test_postgres_away(tmp_path: Path, postgres_url: str, redis_url: str, wire: Wire) -> None:
     """Five seconds of darkness: coded refusals and 503 meanwhile, nobody dies, and all ends by itself."""
     cluster = Cluster(tmp_path, postgres_url, redis_url, {"SANDBOX_SPEED": 10})
-    address = urlsplit(postgres_url)
-    user = f"{address.netloc.rpartition('@')[0]}@" if "@" in address.netloc else ""
-    through = address._replace(netloc=f"{user}127.0.0.1:{wire.port}").geturl()
-    server, other = (cluster.server(name, DATABASE_URL=through) for name in ("server", "other"))
+    server, other = (cluster.server(name, DATABASE_URL=wire.over(postgres_url)) for name in ("server", "other"))
     async with cluster.running(server, other):
         caller = cluster.caller(server)
         photos = await caller.upload(draw_photos(tmp_path, 1))

@@ -5,7 +5,6 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,20 +43,14 @@ async def test_a_worker_in_order(tmp_path: Path, postgres_url: str, redis_url: s
 @pytest.fixture
 async def wire(postgres_url: str) -> AsyncIterator[Wire]:
     """What leads to PostgreSQL."""
-    address = urlsplit(postgres_url)
-    opened = Wire(address.hostname or "127.0.0.1", address.port or 5432)
-    await opened.mend()
-    yield opened
-    await opened.cut()
+    async with Wire.before(postgres_url) as opened:
+        yield opened
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, postgres_url: str, redis_url: str, wire: Wire) -> Cluster:
     """Processes that reach PostgreSQL over the wire."""
-    address = urlsplit(postgres_url)
-    user = f"{address.netloc.rpartition('@')[0]}@" if "@" in address.netloc else ""
-    through = address._replace(netloc=f"{user}127.0.0.1:{wire.port}").geturl()
-    return Cluster(tmp_path, through, redis_url, {"SANDBOX_SPEED": 2})
+    return Cluster(tmp_path, wire.over(postgres_url), redis_url, {"SANDBOX_SPEED": 2})
 
 
 def impatient(process: Process, seconds: int) -> Process:

@@ -1,11 +1,25 @@
 """A clock, a user and the ledger on a fresh database."""
 
+from collections.abc import Iterator
+
 import pytest
+from structlog.testing import capture_logs
 
 from models.ids import new_id
 from models.user import User
 from services.credits import Credits
+from tests.fake_fal import no_waiting
 from tests.fakes import FakeBus, FixedClock
+from tests.lost_wire import wire
+
+__all__ = ["wire"]
+
+
+@pytest.fixture
+def no_waiting_in_silence() -> Iterator[None]:
+    """Repeats come at once, and what is logged of them is not written out."""
+    with no_waiting(), capture_logs():
+        yield
 
 
 @pytest.fixture

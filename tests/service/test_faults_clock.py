@@ -1,13 +1,12 @@
 """The clock jumps by 25 hours: no job is given up or paid for twice, nothing in use is swept, and days stay days."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from models.errors import SubmitUnknown
 from models.ids import new_id
@@ -17,7 +16,6 @@ from models.training import Training, TrainingEvent
 from models.user import User
 from services.ports import Ended, ProviderJob, Running
 from services.submissions import GRACE
-from tests.fake_fal import no_waiting
 from tests.lost_wire import then
 from tests.service import rows
 from tests.service.engine import carried_out
@@ -30,11 +28,7 @@ JUMP, MINUTE = timedelta(hours=25), timedelta(minutes=1)
 SPENT, REFUNDED = [PostingKind.RESERVE, PostingKind.COMMIT], [PostingKind.RESERVE, PostingKind.REFUND]
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting() -> Iterator[None]:
-    """Repeats come at once, and what is logged of them is not written out."""
-    with no_waiting(), capture_logs():
-        yield
+pytestmark = pytest.mark.usefixtures("no_waiting_in_silence")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from models.training import Training
 from services import submissions
 from services.credits import Credits
 from tests.fake_fal import no_waiting
-from tests.lost_wire import COMMITTED, LosingWire, connected_by_wire, then
+from tests.lost_wire import COMMITTED, LosingWire, then
 from tests.photos import jpeg_bytes
 from tests.service.engine import carried_out
 from tests.service.ledger import assert_sound
@@ -32,13 +32,6 @@ def _no_waiting() -> Iterator[None]:
     """Repeats come at once, and what is logged of them is not written out."""
     with no_waiting(), capture_logs():
         yield
-
-
-@pytest.fixture
-async def wire(postgres_database_url: str) -> AsyncIterator[LosingWire]:
-    """What leads to the database."""
-    async with connected_by_wire(postgres_database_url) as wire:
-        yield wire
 
 
 @pytest.fixture

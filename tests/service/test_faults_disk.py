@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from structlog.testing import capture_logs
 
 from likeness.sandbox.safetensors import Tensor, encode
 from models.generation import Generation
@@ -19,7 +18,7 @@ from services.gateways.store_local import LocalStore
 from services.images import PhotoRules, normalise
 from services.ports import AssetKind, StoreRefused
 from services.training_input import TrainingInput
-from tests.fake_fal import MEDIA, FakeFal, no_waiting, quick_provider
+from tests.fake_fal import MEDIA, FakeFal, quick_provider
 from tests.full_disk import cramped, full_disk
 from tests.photos import HEIC, jpeg_bytes, noisy_jpeg
 from tests.service import rows
@@ -36,11 +35,7 @@ PICTURE = noisy_jpeg(1150, 1150)
 Between = Callable[[], Awaitable[None]]
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting() -> Iterator[None]:
-    """Repeats come at once, and what is logged of them is not written out."""
-    with no_waiting(), capture_logs():
-        yield
+pytestmark = pytest.mark.usefixtures("no_waiting_in_silence")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Followers while PostgreSQL is away: they wait and miss nothing, and end when nobody is there any more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -14,15 +14,8 @@ from models.status import TrainingStatus
 from models.training import TrainingEvent
 from services.events import Feed
 from tests.fakes import FakeBus
-from tests.lost_wire import LosingWire, connected_by_wire
+from tests.lost_wire import LosingWire
 from tests.service import rows
-
-
-@pytest.fixture
-async def wire(postgres_database_url: str) -> AsyncIterator[LosingWire]:
-    """What leads to the database."""
-    async with connected_by_wire(postgres_database_url) as wire:
-        yield wire
 
 
 @pytest.fixture

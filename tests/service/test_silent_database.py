@@ -1,7 +1,6 @@
 """A PostgreSQL whose connections stay open and say nothing more: nobody waits for ever, and dead ones are replaced."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from time import monotonic
 
 import pytest
@@ -14,7 +13,7 @@ from services.health import database_works
 from services.presence import Presence
 from tests.e2e.crashing.caller import until
 from tests.fakes import FakeJobs, FixedClock
-from tests.lost_wire import COMMITTED, LosingWire, connected_by_wire
+from tests.lost_wire import COMMITTED, LosingWire
 
 CONNECTIONS = 5
 SHORT = 0.4
@@ -26,13 +25,6 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> float:
     monkeypatch.setattr(db, "STATEMENT_SECONDS", SHORT)
     monkeypatch.setattr(db, "CONNECT_SECONDS", SHORT)
     return SHORT
-
-
-@pytest.fixture
-async def wire(postgres_database_url: str) -> AsyncIterator[LosingWire]:
-    """What leads to the database."""
-    async with connected_by_wire(postgres_database_url) as wire:
-        yield wire
 
 
 async def ask(count: int) -> list[str]:

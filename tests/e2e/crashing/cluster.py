@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import jwt
 import psycopg
@@ -92,6 +93,24 @@ class Wire:
         self._silent = False
         self._dead: set[asyncio.StreamWriter] = set()
         self.port = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def before(cls, url: str) -> AsyncIterator[Self]:
+        """A wire to the PostgreSQL at `url`, which is cut in the end."""
+        address = urlsplit(url)
+        wire = cls(address.hostname or "127.0.0.1", address.port or 5432)
+        await wire.mend()
+        try:
+            yield wire
+        finally:
+            await wire.cut()
+
+    def over(self, url: str) -> str:
+        """The same address, reached over the wire."""
+        address = urlsplit(url)
+        user = f"{address.netloc.rpartition('@')[0]}@" if "@" in address.netloc else ""
+        return address._replace(netloc=f"{user}127.0.0.1:{self.port}").geturl()
 
     async def mend(self) -> None:
         """Let connections through."""
